@@ -1,0 +1,266 @@
+"""The table of derivative rules, and the backward sweep that applies them.
+
+A *rule* says how a gradient passes backward through one argument of one operation. The table is keyed by the
+operation itself, mostly a NumPy function, and has one rule per argument::
+
+    defvjp(np.multiply, lambda g, out, a, b: g * b,
+                        lambda g, out, a, b: g * a)
+
+``g`` is the gradient of the loss with respect to the operation's result ``out``; the rule returns the gradient with
+respect to its argument (the vector-Jacobian product). A rule may only use functions that are in the table themselves and
+methods that arrays and Tensors share. So the same rule serves arrays, and Tensors when derivatives of derivatives are
+wanted. Rules need not think of broadcasting: the sweep undoes it.
+
+This module knows NumPy only. A *node* of the graph is any object with the attributes ``_data`` (an array), ``_recipe``
+(how it was computed: operation, arguments, the values they had, keywords, the positions of the arguments that need a
+gradient; or None for a leaf), ``_lent`` and ``_retains_grad``. In the package there is one such class, ``Tensor``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+Op = Callable[..., Any]
+Rule = Callable[..., Any]
+
+rules: dict[Op, tuple[Rule, ...] | _Each] = {}
+"""The table: for each operation, a rule for each of its array arguments."""
+
+nondifferentiable: set[Op] = set()
+"""Functions whose result carries no gradient: comparisons, argmax, shape and their kin."""
+
+composites: dict[Op, Op] = {}
+"""NumPy functions that are made of others: what to call instead when one is given a Tensor."""
+
+FREED: Any = ("freed", (), (), {}, ())
+"""The recipe of a node whose graph has been used up by a backward sweep."""
+
+
+# ---------------------------------------------------------------------------------------------------------- the table
+
+
+def defvjp(op: Op, *row: Rule | None) -> None:
+    """Enter the derivative rules of an operation into the table, one for each array argument.
+
+    Parameters
+    ----------
+    op : callable
+        A NumPy function, or a function made by `primitive`.
+    *row : callable or None
+        ``rule(g, out, *args, **kwargs)`` returns the gradient for one argument, of that argument's shape or of one that
+        broadcasting would make of it. None: there is no derivative for this argument, and asking for one is an error.
+
+    Raises
+    ------
+    TypeError
+        If no rule is given or one of them cannot be called.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> @tg.primitive
+    ... def cube(x):
+    ...     return x**3
+    >>> tg.defvjp(cube, lambda g, out, x: g * 3 * x**2)
+    >>> tg.grad(cube)(2.0)
+    array(12.)
+    """
+    if not row or not all(rule is None or callable(rule) for rule in row):
+        raise TypeError(f"defvjp({name(op)}, …) needs one rule (a function or None) for each argument")
+    rules[key(op)] = tuple(rule or _no_derivative(op, position) for position, rule in enumerate(row))
+
+
+def defvjp_each(op: Op, rule: Rule) -> None:
+    """Enter one rule for all arguments of an operation that takes any number: ``rule(g, out, position, *args)``."""
+    rules[key(op)] = _Each(rule)
+
+
+class _Each:
+    """A row of the table that makes the rule for any position."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def __getitem__(self, position: int) -> Rule:
+        return lambda g, out, *args, **kwargs: self.rule(g, out, position, *args, **kwargs)
+
+
+def _no_derivative(op: Op, position: int) -> Rule:
+    def rule(*_: Any, **__: Any) -> None:
+        raise TypeError(f"{name(op)} has no derivative for its argument number {position + 1}: detach() that argument")
+
+    return rule
+
+
+def primitive(function: Op) -> Op:
+    """Make a function of arrays an operation that Tensors can pass through.
+
+    Given arrays only, it is the function as it was. Given a Tensor, it is recorded as one operation, and needs rules
+    entered by `defvjp`. Array arguments are positional, all others keywords.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> @tg.primitive
+    ... def double(x):
+    ...     return 2 * x
+    >>> tg.defvjp(double, lambda g, out, x: double(g))
+    >>> double(np.ones(2))
+    array([2., 2.])
+    >>> double(tg.tensor([1.0]))
+    Tensor([2.])
+    """
+
+    @wraps(function)
+    def op(*args: Any, **kwargs: Any) -> Any:
+        for a in args:
+            if hasattr(a, "_recipe"):
+                return a._apply(function, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    op.primitive = function  # type: ignore[attr-defined]
+    return op
+
+
+def key(op: Op) -> Op:
+    """Under which function the table holds an operation."""
+    return getattr(op, "primitive", op)
+
+
+def name(op: Op) -> str:
+    """What a person calls an operation."""
+    text = getattr(op, "__name__", str(op))
+    module = getattr(op, "__module__", None) or ""
+    if isinstance(op, np.ufunc) or module.split(".")[0] == "numpy":
+        return f"{module.replace('numpy', 'np', 1) if module.startswith('numpy') else 'np'}.{text}"
+    return text
+
+
+def missing_rule(op: Op) -> TypeError:
+    """Say which operation has no rule, and what can be done."""
+    return TypeError(
+        f"{name(op)} has no derivative rule. Write it with functions that have one; or add a rule with "
+        f"tg.defvjp({name(op)}, lambda g, out, x: …); or, where no gradient is wanted, give it x.detach()"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- the sweep
+
+
+def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Collection[Any] = ()) -> dict[Any, Any]:
+    """Carry gradients from results back to where the graph begins.
+
+    Iterative, in time linear in the size of the graph: a node's gradient is passed on once all its uses have sent
+    theirs. Nothing is stored on a node (but for those that `retain_grad` marks); gradients of intermediates die here.
+
+    Parameters
+    ----------
+    seeds : dict of node to array
+        Where to begin, and the gradient each begins with.
+    create_graph : bool
+        Call the rules with nodes instead of arrays, so that what they compute is recorded in turn.
+    keep : bool
+        Leave the recipes in place, for another sweep.
+    inputs : collection of nodes
+        Nodes at which to stop although they have recipes.
+
+    Returns
+    -------
+    dict of node to array (to node, with `create_graph`)
+        The gradient of every leaf, and of every one of `inputs`, that was reached.
+    """
+    uses = _count_uses(seeds, inputs)
+    pending = dict(seeds)
+    ready = [node for node in seeds if not uses[node]]
+    reached = {}
+    while ready:
+        node = ready.pop()
+        g = pending.pop(node)
+        recipe = node._recipe
+        if node._retains_grad:
+            retain(node, g)
+        if recipe is None or node in inputs:
+            reached[node] = g
+            continue
+        op, args, values, kwargs, wanted = recipe
+        if not keep:
+            node._recipe = FREED
+        row = rules[op]
+        given, out = (args, node) if create_graph else (values, node._data)
+        for position in wanted:
+            source = args[position]
+            passed = row[position](g, out, *given, **kwargs)
+            value = values[position]
+            if passed.shape != value.shape:
+                passed = _unbroadcast(passed, value.shape, op)
+            if passed.dtype is not value.dtype:
+                passed = passed.astype(value.dtype)
+            pending[source] = pending[source] + passed if source in pending else passed
+            uses[source] -= 1
+            if not uses[source]:
+                del uses[source]
+                ready.append(source)
+    return reached
+
+
+def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]:
+    """For each node the roots depend on: how many gradients it will be sent. All values must still be as recorded."""
+    uses = dict.fromkeys(roots, 0)
+    stack = list(uses)
+    while stack:
+        node = stack.pop()
+        recipe = node._recipe
+        if recipe is None or node in inputs:
+            continue
+        if recipe is FREED:
+            raise RuntimeError(
+                "backward() through a graph that an earlier backward() has freed. Pass retain_graph=True to the earlier "
+                "call, or compute the result anew"
+            )
+        op, args, values, _, wanted = recipe
+        for position, (source, value) in enumerate(zip(args, values, strict=True)):
+            if source is not value and source._now() is not value:
+                raise RuntimeError(
+                    f"argument {position + 1} of {name(op)}, {describe(source)}, was changed after it was used, so the "
+                    "gradient would be wrong. Change it after backward(), or use a copy of it"
+                )
+        for position in wanted:
+            source = args[position]
+            if source in uses:
+                uses[source] += 1
+            else:
+                uses[source] = 1
+                stack.append(source)
+    return uses
+
+
+def leaves(roots: Iterable[Any]) -> set[Any]:
+    """All nodes without a recipe, in need of a gradient, that the roots depend on."""
+    return {node for node in _count_uses(roots, ()) if node._recipe is None}
+
+
+def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:
+    """Sum a gradient over the axes that broadcasting had added or stretched."""
+    added = g.ndim - len(shape)
+    stretched = tuple(i for i, n in enumerate(g.shape) if i < added or (n != 1 and shape[i - added] == 1))
+    fitted = np.add.reduce(g, axis=stretched, keepdims=True) if stretched else g
+    if added < 0 or fitted.shape[added:] != shape:
+        raise ValueError(f"the rule of {name(op)} gave a gradient of shape {g.shape} for an argument of shape {shape}")
+    return fitted.reshape(shape)
+
+
+def retain(node: Any, g: Any) -> None:
+    """Add a gradient to a node's ``grad``."""
+    if isinstance(g, np.ndarray | np.generic):
+        g = np.array(g)
+    node.grad = g if node.grad is None else node.grad + g
+
+
+def describe(node: Any) -> str:
+    """Say in a few words which tensor is meant."""
+    made = "" if node._recipe is None else f", made by {name(node._recipe[0])}"
+    return f"a tensor of shape {node._data.shape} and dtype {node._data.dtype}{made}"

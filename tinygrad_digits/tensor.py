@@ -1,0 +1,760 @@
+"""Tensor: an array that remembers how it was computed.
+
+Operators, NumPy's functions and a Tensor's own methods all end in `apply`, the one place where an operation is run and
+recorded. The derivative rules are elsewhere (``ops/``), and so is the sweep that uses them (``autodiff``).
+
+*Right or an error.* A recorded computation keeps the arrays it used. A tensor's version is the identity of its array:
+whoever changes a tensor gives it a new array object, so that the sweep sees the change. Arrays that are also in
+somebody else's hands (``asarray``, ``.data`` of a leaf, plain arrays used with tensors) are *lent*: a copy of their bytes
+tells whether they were written to.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from functools import cache
+from inspect import Parameter, signature
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import autodiff
+from .autodiff import Op, describe, name
+
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+
+_SCALARS = frozenset({int, float, bool})
+
+Shape = tuple[int, ...]
+
+
+# ---------------------------------------------------------------------------------------------------------- recording
+
+
+def apply(op: Op, *args: Any, **kwargs: Any) -> Tensor:
+    """Run an operation on the arrays of its arguments; record it if a gradient may be wanted.
+
+    Parameters
+    ----------
+    op : callable
+        A function of arrays, in the table of rules.
+    *args : Tensor, array or scalar
+        What gradients may be wanted for.
+    **kwargs
+        Everything else (axis, shape, …).
+
+    Returns
+    -------
+    Tensor
+        The result. It needs a gradient if one of the arguments does and recording is on (see `no_grad`).
+
+    Raises
+    ------
+    TypeError
+        If a gradient may be wanted and the operation has no rule.
+    """
+    values = []
+    wanted = []
+    plain = True
+    position = 0
+    for a in args:
+        if isinstance(a, Tensor):
+            values.append(a._data if a._lent is None else a._now())
+            if a._requires_grad:
+                wanted.append(position)
+        else:
+            values.append(a)
+            if type(a) not in _SCALARS:
+                plain = False
+        position += 1
+    data = op(*values, **kwargs)
+    if type(data) is not np.ndarray:
+        data = np.asarray(data)  # NumPy's scalars become arrays again
+    if wanted and _recording.get():
+        if op not in autodiff.rules:
+            raise autodiff.missing_rule(op)
+        if not plain:
+            args = tuple(_constant(a, op) for a in args)
+            values = [a._data if isinstance(a, Tensor) else a for a in args]
+        return _new(data, True, (op, args, values, kwargs, wanted))
+    if data.base is not None or any(data is value for value in values):
+        # A view outside the graph would not notice that its tensor is changed: it gets memory of its own.
+        if wanted or any(isinstance(a, Tensor) and a._lent is not None for a in args):
+            data = data.copy()
+    return _new(data, False, None)
+
+
+def _new(data: NDArray[Any], requires_grad: bool, recipe: Any, lent: bytes | None = None) -> Tensor:
+    """Make a Tensor of an array as it is."""
+    tensor: Tensor = _allocate(Tensor)
+    tensor._data = data
+    tensor._requires_grad = requires_grad
+    tensor._recipe = recipe
+    tensor._lent = lent
+    tensor._retains_grad = False
+    tensor.grad = None
+    return tensor
+
+
+_allocate = object.__new__
+
+
+def _constant(a: Any, op: Op) -> Any:
+    """Make a plain argument fit to be kept in a recipe: arrays can change, and so are watched."""
+    if isinstance(a, list):
+        a = np.asarray(a)
+    if isinstance(a, np.ndarray | np.generic | complex) and np.iscomplexobj(a):
+        raise TypeError(f"{name(op)} of a tensor that needs a gradient and a complex number: complex has no rules here")
+    return _lend(a) if isinstance(a, np.ndarray) else a
+
+
+def _lend(array: NDArray[Any]) -> Tensor:
+    """Make a Tensor of an array that others hold too."""
+    base = array if array.base is None else array.base
+    fixed = not array.flags.writeable and (isinstance(base, bytes) or not getattr(base, "flags", array.flags).writeable)
+    return _new(array, False, None, None if fixed else array.tobytes())
+
+
+@contextmanager
+def recording(on: bool = True) -> Iterator[None]:
+    """Record, or do not, in this block."""
+    token = _recording.set(on)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def no_grad() -> AbstractContextManager[None]:
+    """Record nothing in this block (or, as a decorator ``@no_grad()``, in this function).
+
+    It holds for the current thread and context only, and ends with the block, exceptions included.
+
+    Examples
+    --------
+    >>> import tinygrad_digits as tg
+    >>> x = tg.tensor([1.0], requires_grad=True)
+    >>> with tg.no_grad():
+    ...     print((x * 2).requires_grad)
+    False
+    """
+    return recording(False)
+
+
+def is_recording() -> bool:
+    """Whether operations are being recorded here (see `no_grad`)."""
+    return _recording.get()
+
+
+# -------------------------------------------------------------------------------------------------------- making them
+
+
+def tensor(data: ArrayLike, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
+    """Make a Tensor with a copy of some data.
+
+    Parameters
+    ----------
+    data : array_like
+        Numbers, nested lists of them, an array.
+    dtype : dtype, optional
+        NumPy's choice for the data if not given.
+    requires_grad : bool
+        Whether ``backward()`` is to fill this tensor's ``grad``. Only for floating-point tensors.
+
+    Raises
+    ------
+    TypeError
+        If the data are not numbers, or need a gradient and are not floating point.
+
+    Examples
+    --------
+    >>> import tinygrad_digits as tg
+    >>> tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    Tensor([[1., 2.],
+            [3., 4.]], requires_grad=True)
+    """
+    return _leaf(_new(_numbers(np.array(data, dtype=dtype, order="C")), False, None), requires_grad)
+
+
+def asarray(data: ArrayLike | Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
+    """Make a Tensor that shares its memory with an array where it can; a Tensor is handed back as it is.
+
+    As the array may change under it, each use compares it with a copy; read-only arrays are exempt. The parameters and
+    errors are those of `tensor`.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> array = np.zeros(2)
+    >>> shared = tg.asarray(array)
+    >>> array[0] = 7
+    >>> shared
+    Tensor([7., 0.])
+    """
+    if isinstance(data, Tensor):
+        fitting = data if dtype is None or data.dtype == dtype else data.astype(dtype)
+        return _leaf(fitting, True) if requires_grad and not data.requires_grad else fitting
+    array = _numbers(np.asarray(data, dtype=dtype))
+    return _leaf(_lend(array) if array is data or array.base is not None else _new(array, False, None), requires_grad)
+
+
+def _numbers(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(f"a Tensor holds numbers, but this data has dtype {array.dtype}. Is a list ragged?")
+    return array
+
+
+def _leaf(tensor: Tensor, requires_grad: bool) -> Tensor:
+    if requires_grad:
+        if tensor._data.dtype.kind != "f":
+            raise TypeError(
+                f"only floating-point tensors can need a gradient, and this one has dtype {tensor._data.dtype}. "
+                "Write 1.0 for 1, or pass dtype=float"
+            )
+        tensor._requires_grad = True
+    return tensor
+
+
+# --------------------------------------------------------------------------------------------------------- the tensor
+
+
+def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    def forward(self: Any, other: Any) -> Any:
+        return apply(op, self, other)
+
+    def reflected(self: Any, other: Any) -> Any:
+        return apply(op, other, self)
+
+    return forward, reflected
+
+
+def _unary(op: Op) -> Callable[[Any], Any]:
+    return lambda self: apply(op, self)
+
+
+def _untracked(op: Op) -> Callable[[Any, Any], Any]:
+    return lambda self, other: _on_arrays(op, (self, other), {})
+
+
+def _in_place(op: Op) -> Callable[[Any, Any], Any]:
+    """Make ``x += y``: what ``x = x + y`` does; for a leaf it is an update, and wants `no_grad`."""
+
+    def assign(self: Any, other: Any) -> Any:
+        if not (self._requires_grad and self._recipe is None):
+            return apply(op, self, other)
+        if _recording.get():
+            sign = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}.get(op.__name__, op.__name__)
+            raise RuntimeError(
+                f"x {sign}= y on a leaf that requires a gradient, {describe(self)}. To compute with it, write "
+                f"y = x {sign} …; to update it, do so under tg.no_grad(), or assign x.data"
+            )
+        self.data = apply(op, self, other)
+        return self
+
+    return assign
+
+
+class Tensor:
+    """An n-dimensional array of numbers that records what is computed with it, and can tell gradients.
+
+    Make one with `tensor` (copies) or `asarray` (shares). It has NumPy's operators, indexing and methods, and NumPy's
+    functions take it: ``np.exp(t)``. ``==`` compares element by element; hashing is by identity.
+
+    Attributes
+    ----------
+    data : ndarray
+        The numbers. Writable for a leaf that requires a gradient, else a read-only view. Can be assigned (it copies).
+    grad : ndarray or None
+        What `backward` found, of the tensor's shape and dtype. (A Tensor after ``backward(create_graph=True)``.)
+    requires_grad : bool
+        Whether a gradient is wanted for this tensor or anything it was computed from.
+    """
+
+    __slots__ = ("__weakref__", "_data", "_lent", "_recipe", "_requires_grad", "_retains_grad", "grad")
+
+    _data: NDArray[Any]
+    _lent: bytes | None
+    _recipe: Any
+    _requires_grad: bool
+    _retains_grad: bool
+    grad: Any
+
+    _apply = staticmethod(apply)
+
+    def __init__(self, data: ArrayLike, *, dtype: DTypeLike = None, requires_grad: bool = False) -> None:
+        made = tensor(data, dtype=dtype, requires_grad=requires_grad)
+        for slot in Tensor.__slots__[1:]:
+            setattr(self, slot, getattr(made, slot))
+
+    # ---------------------------------------------------------------------------------------------- data and gradient
+
+    def _now(self) -> NDArray[Any]:
+        """The array, a new object if somebody has written to it since it was lent or last looked at."""
+        if self._lent is not None:
+            content = self._data.tobytes()
+            if content != self._lent:
+                self._data, self._lent = self._data.view(), content
+        return self._data
+
+    @property
+    def data(self) -> NDArray[Any]:
+        if self._requires_grad and self._recipe is None:
+            if self._lent is None:
+                self._lent = self._data.tobytes()
+            return self._data
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @data.setter
+    def data(self, value: ArrayLike | Tensor) -> None:
+        if self._recipe is not None:
+            raise RuntimeError(f"only the data of a leaf can be assigned, and this is {describe(self)}. detach() it first")
+        value = value._data if isinstance(value, Tensor) else np.asarray(value)
+        if value.shape != self._data.shape or not np.can_cast(value.dtype, self._data.dtype, "same_kind"):
+            raise ValueError(
+                f"cannot assign data of shape {value.shape} and dtype {value.dtype} to {describe(self)}: "
+                "shapes must be equal and dtypes of the same kind"
+            )
+        self._data = value.astype(self._data.dtype)
+        self._lent = None
+
+    def _updated(self) -> None:
+        """Note that the array was written to in place: whoever recorded it before is to notice."""
+        self._data = self._data.view()
+        if self._lent is not None:
+            self._lent = self._data.tobytes()
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self._recipe is not None:
+            if not value:
+                raise RuntimeError(f"{describe(self)}, was computed from others that need a gradient. Use detach()")
+        elif not value:
+            self._requires_grad = False
+        elif not self._requires_grad:
+            _leaf(self, True)
+            if self._lent is None:
+                self._data = self._data.copy()  # untracked views may share the memory, and it may change now
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was made rather than computed (or computed from what needs no gradient)."""
+        return self._recipe is None
+
+    def backward(
+        self, gradient: ArrayLike | Tensor | None = None, *, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor to the ``grad`` of every leaf it was computed from.
+
+        Parameters
+        ----------
+        gradient : array_like of this tensor's shape, optional
+            What to start from: the gradient of something with respect to this tensor. 1 for a scalar.
+        retain_graph : bool
+            Keep the graph for another call. By default it is freed, unless `create_graph`.
+        create_graph : bool
+            Record the sweep too: ``grad`` then holds Tensors, which can be differentiated in turn. Set ``grad`` to None
+            when done with them, as they and the graph hold each other.
+
+        Raises
+        ------
+        ValueError
+            If the tensor is no scalar and no `gradient` is given, or one of another shape.
+        RuntimeError
+            If the tensor needs no gradient, the graph was freed, or a tensor was changed after it had been used. Nothing
+            is stored then.
+
+        Examples
+        --------
+        >>> import numpy as np, tinygrad_digits as tg
+        >>> x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        >>> np.sum(x * x).backward()
+        >>> x.grad
+        array([2., 4., 6.])
+        """
+        if not self._requires_grad:
+            raise RuntimeError(
+                f"backward() on {describe(self)}, which was not computed from a tensor that requires a gradient. Make one "
+                "with tg.tensor(…, requires_grad=True), and compute outside tg.no_grad()"
+            )
+        seed: Any = self._seed(gradient)
+        if retain_graph is None:
+            retain_graph = create_graph
+        if create_graph:
+            with recording(True):
+                seed = seed if isinstance(seed, Tensor) else _new(seed, False, None)
+                found = autodiff.sweep({self: seed}, create_graph=True, keep=retain_graph)
+        else:
+            seed = seed._data if isinstance(seed, Tensor) else seed
+            found = autodiff.sweep({self: seed}, create_graph=False, keep=retain_graph)
+        stored = {id(seed)}
+        for leaf, g in found.items():
+            if leaf._retains_grad:
+                continue
+            if not create_graph:
+                if type(g) is not np.ndarray:
+                    g = np.asarray(g)
+                if g.base is not None or id(g) in stored:
+                    g = g.copy()  # no two gradients share memory
+                stored.add(id(g))
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+
+    def _seed(self, gradient: ArrayLike | Tensor | None) -> NDArray[Any] | Tensor:
+        """What a sweep from this tensor starts from."""
+        if gradient is None:
+            if self._data.size != 1:
+                raise ValueError(
+                    f"backward() needs a scalar, but this tensor has shape {self.shape}. Call .sum() first, or pass the "
+                    "gradient to start from"
+                )
+            return np.ones(self._data.shape, self._data.dtype)
+        seed = gradient if isinstance(gradient, Tensor) else np.asarray(gradient)
+        if seed.shape != self._data.shape:
+            raise ValueError(f"the gradient to start from has shape {seed.shape}, the tensor {self._data.shape}: make them equal")
+        if seed.dtype.kind not in "fiu":
+            raise TypeError(f"the gradient to start from must be real numbers, not {seed.dtype}")
+        return seed if seed.dtype == self._data.dtype else seed.astype(self._data.dtype)
+
+    def retain_grad(self) -> None:
+        """Have `backward` fill ``grad`` of this tensor too, although it is no leaf."""
+        if not self._requires_grad:
+            raise RuntimeError(f"retain_grad() on {describe(self)}, which needs no gradient")
+        self._retains_grad = self._recipe is not None
+
+    def detach(self) -> Tensor:
+        """Give a copy that has no part in the graph."""
+        return _new(self._data.copy(), False, None)
+
+    def numpy(self) -> NDArray[Any]:
+        """Give the numbers as an array of your own: a copy."""
+        return self._data.copy()
+
+    def item(self) -> Any:
+        """Give the only element as a Python number. ValueError if there are more."""
+        if self._data.size != 1:
+            raise ValueError(f"item() needs one element, but this tensor has shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """Give the numbers as nested lists."""
+        return self._data.tolist()
+
+    # ------------------------------------------------------------------------------------------------ NumPy's protocols
+
+    __array_priority__ = 1000.0
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+        if self._requires_grad:
+            raise TypeError(
+                f"making an array of {describe(self)}, which requires a gradient, would silently leave the graph. Use "
+                "t.detach() or t.numpy() to leave it, or tg's and NumPy's own functions to stay in it"
+            )
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__":
+            return _call(ufunc, inputs, kwargs)
+        reduction = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}.get(ufunc)
+        if method == "reduce" and reduction is not None:
+            return _call(reduction, inputs[:1], {"axis": 0, **dict(zip(("axis",), inputs[1:], strict=False)), **kwargs})
+        if method in ("reduce", "accumulate", "outer", "reduceat") and not (_recording.get() and _tracked((inputs, kwargs))):
+            return _on_arrays(getattr(ufunc, method), inputs, kwargs)
+        raise TypeError(f"np.{ufunc.__name__}.{method} does not take Tensors. Use NumPy's functions: np.sum, np.max, t[…]")
+
+    def __array_function__(self, func: Op, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        return _call(func, args, kwargs)
+
+    # ------------------------------------------------------------------------------------------------------- operators
+
+    __add__, __radd__ = _binary(np.add)
+    __sub__, __rsub__ = _binary(np.subtract)
+    __mul__, __rmul__ = _binary(np.multiply)
+    __truediv__, __rtruediv__ = _binary(np.divide)
+    __pow__, __rpow__ = _binary(np.power)
+    __matmul__, __rmatmul__ = _binary(np.matmul)
+    __mod__, __rmod__ = _binary(np.remainder)
+    __floordiv__, __rfloordiv__ = _binary(np.floor_divide)
+    __neg__, __pos__, __abs__ = _unary(np.negative), _unary(np.positive), _unary(np.absolute)
+    __iadd__, __isub__, __imul__ = _in_place(np.add), _in_place(np.subtract), _in_place(np.multiply)
+    __itruediv__, __ipow__, __imatmul__ = _in_place(np.divide), _in_place(np.power), _in_place(np.matmul)
+
+    __lt__, __le__ = _untracked(np.less), _untracked(np.less_equal)
+    __gt__, __ge__ = _untracked(np.greater), _untracked(np.greater_equal)
+    __eq__, __ne__ = _untracked(np.equal), _untracked(np.not_equal)  # type: ignore[assignment]
+    __and__, __rand__ = _untracked(np.bitwise_and), _untracked(np.bitwise_and)
+    __or__, __ror__ = _untracked(np.bitwise_or), _untracked(np.bitwise_or)
+    __xor__, __rxor__ = _untracked(np.bitwise_xor), _untracked(np.bitwise_xor)
+    __hash__ = object.__hash__
+
+    def __invert__(self) -> Any:
+        return _on_arrays(np.invert, (self,), {})
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return apply(operator.getitem, self, _plain_index(index))
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            "a Tensor's elements cannot be assigned. Make a new one: np.where(mask, value, x) or np.concatenate([…]); to "
+            "give a leaf other numbers, assign x.data"
+        )
+
+    # ------------------------------------------------------------------------------------------ as a Python container
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._data.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self._data)))
+
+    def __contains__(self, item: Any) -> bool:
+        return bool(np.any(self._data == (item._data if isinstance(item, Tensor) else item)))
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return operator.index(self._data)  # type: ignore[arg-type]
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        facts = [np.array2string(self._data, separator=", ", prefix="Tensor(")]
+        if self._data.dtype not in (np.float64, np.int64, np.bool_) or not self._data.size:
+            facts.append(f"dtype={self._data.dtype}")
+        if not self._data.size:
+            facts.insert(1, f"shape={self.shape}")
+        if self._recipe is not None:
+            facts.append(f"op={name(self._recipe[0])}")
+        elif self._requires_grad:
+            facts.append("requires_grad=True")
+        return f"Tensor({', '.join(facts)})"
+
+    def __reduce__(self) -> Any:
+        if self._recipe is not None:
+            raise TypeError(f"only leaves can be copied or pickled, and this is {describe(self)}. detach() it first")
+        return _restore, (self._data, self._requires_grad, self.grad)
+
+    def __copy__(self) -> Tensor:
+        return apply(np.positive, self)
+
+    # ---------------------------------------------------------------------------------------- ndarray's own properties
+
+    @property
+    def shape(self) -> Shape:
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
+        """The tensor with its axes in reverse order."""
+        return apply(np.transpose, self)
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 - NumPy's name
+        """The tensor with its last two axes swapped."""
+        return apply(np.swapaxes, self, axis1=-1, axis2=-2)
+
+    # ------------------------------------------------------------------------------------------- ndarray's own methods
+
+    def sum(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
+        """`numpy.sum`."""
+        return apply(np.sum, self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
+        """`numpy.mean`."""
+        return apply(np.mean, self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
+        """`numpy.max`; ties share the gradient equally."""
+        return apply(np.max, self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
+        """`numpy.min`; ties share the gradient equally."""
+        return apply(np.min, self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """`numpy.argmax`, untracked."""
+        return _on_arrays(np.argmax, (self,), {"axis": axis, "keepdims": keepdims})
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """`numpy.argmin`, untracked."""
+        return _on_arrays(np.argmin, (self,), {"axis": axis, "keepdims": keepdims})
+
+    def all(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Any:
+        """`numpy.all`, untracked."""
+        return _on_arrays(np.all, (self,), {"axis": axis, "keepdims": keepdims})
+
+    def any(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Any:
+        """`numpy.any`, untracked."""
+        return _on_arrays(np.any, (self,), {"axis": axis, "keepdims": keepdims})
+
+    def reshape(self, *shape: int | Shape) -> Tensor:
+        """`numpy.reshape`: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
+        return apply(np.reshape, self, shape=_spread(shape))
+
+    def ravel(self) -> Tensor:
+        """`numpy.ravel`."""
+        return apply(np.reshape, self, shape=(-1,))
+
+    def flatten(self) -> Tensor:
+        """`numpy.ndarray.flatten`."""
+        return self.ravel()
+
+    def transpose(self, *axes: int | Shape | None) -> Tensor:
+        """`numpy.transpose`: ``t.transpose(1, 0)``, ``t.transpose((1, 0))``, or reversed without arguments."""
+        return apply(np.transpose, self, axes=None if axes in ((), (None,)) else _spread(axes))
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """`numpy.swapaxes`."""
+        return apply(np.swapaxes, self, axis1=axis1, axis2=axis2)
+
+    def squeeze(self, axis: int | Shape | None = None) -> Tensor:
+        """`numpy.squeeze`."""
+        return apply(np.squeeze, self, axis=axis)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """`numpy.clip`, with gradient 1 at the bounds."""
+        return apply(np.clip, self, a_min=min, a_max=max)
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """`numpy.ndarray.astype`: a copy in another dtype; tracked between floating-point dtypes only."""
+        if np.dtype(dtype).kind == "f":
+            return apply(np.astype, self, dtype=np.dtype(dtype))
+        return _new(self._data.astype(dtype), False, None)
+
+    def copy(self) -> Tensor:
+        """`numpy.copy`, tracked."""
+        return apply(np.positive, self)
+
+
+def _restore(data: NDArray[Any], requires_grad: bool, grad: Any) -> Tensor:
+    copy = tensor(data, requires_grad=requires_grad)
+    copy.grad = grad
+    return copy
+
+
+def _spread(numbers: Any) -> Any:
+    """Make ``f(1, 2)`` and ``f((1, 2))`` the same."""
+    return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int | np.integer) else numbers
+
+
+def _plain_index(index: Any) -> tuple[Any, ...]:
+    """An index as a tuple that nobody else can change."""
+    return tuple(
+        np.array(part) if isinstance(part, np.ndarray | list) else part.numpy() if isinstance(part, Tensor) else part
+        for part in (index if isinstance(index, tuple) else (index,))
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ NumPy's functions
+
+
+def _call(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Answer a NumPy function that was given a Tensor."""
+    if func in autodiff.composites:
+        return autodiff.composites[func](*args, **kwargs)
+    if func in autodiff.rules:
+        return apply(func, *args) if isinstance(func, np.ufunc) and not kwargs else _apply_bound(func, args, kwargs)
+    if func in autodiff.nondifferentiable or not (_recording.get() and _tracked((args, kwargs))):
+        return _on_arrays(func, args, kwargs)
+    raise autodiff.missing_rule(func)
+
+
+def _apply_bound(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+    """Sort the arguments of a NumPy function into arrays and keywords; refuse keywords that its rule does not know."""
+    arrays, known = _parameters(func)
+    if isinstance(func, np.ufunc):
+        given = kwargs
+        values = args
+    else:
+        names = tuple(signature(func).parameters) if len(args) > len(arrays) or any(n in kwargs for n in arrays) else arrays
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        values = [given.pop(n) for n in arrays if n in given]
+    for keyword in [n for n in given if n not in known]:
+        value = given.pop(keyword)
+        if value is not None and not (keyword == "where" and value is True) and value is not np._NoValue:
+            raise TypeError(f"{name(func)} of a Tensor does not take {keyword}=: its derivative rule knows "
+                            f"{', '.join(f'{n}=' for n in known) or 'no keywords'}")
+    for keyword, value in given.items():
+        if isinstance(value, Tensor):
+            raise TypeError(f"{name(func)} takes no Tensor for {keyword}=: give it an array or a number")
+    return apply(func, *values, **given)
+
+
+@cache
+def _parameters(func: Op) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of a function's array arguments, and of the keywords its rule knows."""
+    row = autodiff.rules[func]
+    parameters = list(signature(row[0]).parameters.values())[2:]
+    keywords = tuple(p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY)
+    count = len(parameters) - len(keywords)
+    own = () if isinstance(func, np.ufunc) else tuple(signature(func).parameters)
+    return own[:count], keywords
+
+
+def _tracked(value: Any) -> bool:
+    """Whether a Tensor that needs a gradient is among nested arguments."""
+    if isinstance(value, Tensor):
+        return value._requires_grad
+    if isinstance(value, dict):
+        value = value.values()
+    return isinstance(value, list | tuple | type({}.values())) and any(_tracked(v) for v in value)
+
+
+def _on_arrays(func: Op, args: Any, kwargs: Any) -> Any:
+    """Call a function on read-only arrays in place of Tensors, and make Tensors, untracked, of the arrays it returns."""
+    return _wrapped(func(*_unwrapped(args), **_unwrapped(kwargs)))
+
+
+def _unwrapped(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        view = value._now().view()
+        view.flags.writeable = False
+        return view
+    if isinstance(value, list | tuple):
+        return type(value)(_unwrapped(v) for v in value)
+    if isinstance(value, dict):
+        return {k: _unwrapped(v) for k, v in value.items()}
+    return value
+
+
+def _wrapped(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+        return _new(array if array.base is None else array.copy(), False, None)
+    if isinstance(value, list | tuple):
+        parts = [_wrapped(v) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
+__all__ = ["Tensor", "apply", "asarray", "is_recording", "no_grad", "recording", "tensor"]
