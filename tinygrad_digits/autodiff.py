@@ -13,7 +13,8 @@ wanted. Rules need not think of broadcasting: the sweep undoes it.
 
 This module knows NumPy only. A *node* of the graph is any object with the attributes ``_data`` (an array), ``_recipe``
 (how it was computed: operation, arguments, the values they had, keywords, the positions of the arguments that need a
-gradient; or None for a leaf), ``_lent`` and ``_retains_grad``. In the package there is one such class, ``Tensor``.
+gradient; `LEAF` where the graph begins; None where no gradient is wanted), ``_lent`` and ``_retains_grad``. In the package
+there is one such class, ``Tensor``.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ nondifferentiable: set[Op] = set()
 
 composites: dict[Op, Op] = {}
 """NumPy functions that are made of others: what to call instead when one is given a Tensor."""
+
+LEAF: Any = (None, (), (), {}, ())
+"""The recipe of a node that was made, not computed, and wants a gradient."""
 
 FREED: Any = ("freed", (), (), {}, ())
 """The recipe of a node whose graph has been used up by a backward sweep."""
@@ -180,30 +184,29 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
     while ready:
         node = ready.pop()
         g = pending.pop(node)
-        recipe = node._recipe
+        op, args, values, kwargs, wanted = node._recipe
         if node._retains_grad:
             retain(node, g)
-        if recipe is None or node in inputs:
+        if op is None or node in inputs:
             reached[node] = g
             continue
-        op, args, values, kwargs, wanted = recipe
         if not keep:
             node._recipe = FREED
         row = rules[op]
         given, out = (args, node) if create_graph else (values, node._data)
         for position in wanted:
-            source = args[position]
             passed = row[position](g, out, *given, **kwargs)
             value = values[position]
             if passed.shape != value.shape:
                 passed = _unbroadcast(passed, value.shape, op)
             if passed.dtype is not value.dtype:
                 passed = passed.astype(value.dtype)
+            source = args[position]
             pending[source] = pending[source] + passed if source in pending else passed
-            uses[source] -= 1
-            if not uses[source]:
-                del uses[source]
+            if uses[source] == 1:
                 ready.append(source)
+            else:
+                uses[source] -= 1
     return reached
 
 
@@ -214,18 +217,21 @@ def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]
     while stack:
         node = stack.pop()
         recipe = node._recipe
-        if recipe is None or node in inputs:
+        if recipe is LEAF or node in inputs:
             continue
+        op, args, values, _, wanted = recipe
         if recipe is FREED:
             raise RuntimeError(
                 "backward() through a graph that an earlier backward() has freed. Pass retain_graph=True to the earlier "
                 "call, or compute the result anew"
             )
-        op, args, values, _, wanted = recipe
-        for position, (source, value) in enumerate(zip(args, values, strict=True)):
-            if source is not value and source._now() is not value:
+        position = 0
+        for source in args:
+            value = values[position]
+            position += 1
+            if source is not value and (source._data is not value or source._lent is not None) and source._now() is not value:
                 raise RuntimeError(
-                    f"argument {position + 1} of {name(op)}, {describe(source)}, was changed after it was used, so the "
+                    f"argument {position} of {name(op)}, {describe(source)}, was changed after it was used, so the "
                     "gradient would be wrong. Change it after backward(), or use a copy of it"
                 )
         for position in wanted:
@@ -240,12 +246,14 @@ def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]
 
 def leaves(roots: Iterable[Any]) -> set[Any]:
     """All nodes without a recipe, in need of a gradient, that the roots depend on."""
-    return {node for node in _count_uses(roots, ()) if node._recipe is None}
+    return {node for node in _count_uses(roots, ()) if node._recipe is LEAF}
 
 
 def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:
     """Sum a gradient over the axes that broadcasting had added or stretched."""
     added = g.ndim - len(shape)
+    if added > 0 and g.shape[added:] == shape:
+        return np.add.reduce(g, axis=tuple(range(added)))
     stretched = tuple(i for i, n in enumerate(g.shape) if i < added or (n != 1 and shape[i - added] == 1))
     fitted = np.add.reduce(g, axis=stretched, keepdims=True) if stretched else g
     if added < 0 or fitted.shape[added:] != shape:
@@ -262,5 +270,5 @@ def retain(node: Any, g: Any) -> None:
 
 def describe(node: Any) -> str:
     """Say in a few words which tensor is meant."""
-    made = "" if node._recipe is None else f", made by {name(node._recipe[0])}"
+    made = "" if node._recipe in (None, LEAF) else f", made by {name(node._recipe[0])}"
     return f"a tensor of shape {node._data.shape} and dtype {node._data.dtype}{made}"
