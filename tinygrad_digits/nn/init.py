@@ -1,0 +1,58 @@
+"""Initialisers: what the numbers of a layer are before it has learned anything.
+
+An initialiser takes a shape and a Generator and returns a float64 array. The first axis of a weight is ``fan_in``, the
+number of inputs a neuron sums over; the last is ``fan_out``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod, sqrt
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Initialiser = Callable[[tuple[int, ...], Generator], NDArray[np.float64]]
+
+
+def zeros(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
+    """Fill with 0."""
+    return np.zeros(shape)
+
+
+def normal(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
+    """Draw from the standard normal distribution.
+
+    Sums of many inputs are then large and saturate a sigmoid: the start from which Nielsen's first network learns.
+    """
+    return rng.standard_normal(shape)
+
+
+def lecun_normal(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
+    """Draw from a normal distribution of standard deviation 1/√fan_in, so that a neuron's sum has variance 1.
+
+    LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998, section 4.6.
+    """
+    return rng.standard_normal(shape) * sqrt(1 / _fan_in(shape))
+
+
+def he_normal(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
+    """Draw from a normal distribution of standard deviation √(2/fan_in), which makes up for the half that relu cuts off.
+
+    He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015, section 2.2.
+    """
+    return rng.standard_normal(shape) * sqrt(2 / _fan_in(shape))
+
+
+def glorot_uniform(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
+    """Draw evenly between ±√(6/(fan_in + fan_out)), a compromise between values going forward and gradients backward.
+
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010, equation 16.
+    """
+    bound = sqrt(6 / (_fan_in(shape) + shape[-1]))
+    return rng.uniform(-bound, bound, shape)
+
+
+def _fan_in(shape: tuple[int, ...]) -> int:
+    return max(prod(shape[:-1]), 1)

@@ -1,0 +1,165 @@
+"""Layers: Linear, the activations, Flatten, and Sequential, which joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, DTypeLike
+
+from ..ops import neural
+from ..tensor import Tensor, asarray, tensor
+from . import init
+from .init import Initialiser
+from .module import Module
+
+
+class Linear(Module):
+    """Weighted sums of the inputs, one for each output: ``x @ weight + bias``.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Sizes of the last axis of the input and of the output.
+    bias : bool
+        Whether there is a bias.
+    weight_init, bias_init : callable
+        Initialisers; see `tinygrad_digits.nn.init`.
+    dtype : dtype
+        Of the parameters.
+    rng : Generator, int or None
+        Where the initial weights are drawn from: a Generator, a seed for one, or None for a different start each time.
+
+    Attributes
+    ----------
+    weight : Tensor of shape (in_features, out_features)
+    bias : Tensor of shape (out_features,), or None
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> layer = tg.nn.Linear(3, 2, rng=0)
+    >>> layer
+    Linear(3, 2)  # 8 parameters
+    >>> layer(np.ones((5, 3), np.float32)).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        weight_init: Initialiser = init.lecun_normal,
+        bias_init: Initialiser = init.zeros,
+        dtype: DTypeLike = np.float32,
+        rng: Generator | int | None = None,
+    ) -> None:
+        if in_features < 1 or out_features < 1:
+            raise ValueError(f"Linear({in_features}, {out_features}): both sizes must be at least 1")
+        rng = np.random.default_rng(rng)
+        self.weight = tensor(weight_init((in_features, out_features), rng), dtype=dtype, requires_grad=True)
+        self.bias = tensor(bias_init((out_features,), rng), dtype=dtype, requires_grad=True) if bias else None
+
+    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+        """Map x of shape (…, in_features) to (…, out_features)."""
+        x = asarray(x)
+        if x.shape[-1:] != self.weight.shape[:1]:
+            raise ValueError(
+                f"Linear({self.extra_repr()}) takes inputs of shape (…, {self.weight.shape[0]}), and was given shape {x.shape}"
+            )
+        return np.matmul(x, self.weight) if self.bias is None else neural.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Say the sizes."""
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}{', bias=False' * (self.bias is None)}"
+
+
+class Sigmoid(Module):
+    """The logistic function 1 / (1 + exp(-x)) of each element: a step with its corner rounded off."""
+
+    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+        """Map each element to between 0 and 1; see `tinygrad_digits.sigmoid`."""
+        return neural.sigmoid(asarray(x))
+
+
+class Tanh(Module):
+    """The hyperbolic tangent of each element: a sigmoid stretched to between -1 and 1."""
+
+    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+        """Map each element to between -1 and 1."""
+        return np.tanh(asarray(x))
+
+
+class ReLU(Module):
+    """The positive part of each element."""
+
+    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+        """Map each element to itself, or to 0 if it is negative; see `tinygrad_digits.relu`."""
+        return neural.relu(asarray(x))
+
+
+class Step(Module):
+    """A perceptron's threshold: 1 where the input is positive, else 0.
+
+    Its slope is 0 wherever it has one, so that gradient descent learns nothing through it: the reason for the sigmoid.
+
+    Rosenblatt, "The perceptron", Psychological Review, 1958.
+    """
+
+    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+        """Map each element to 0 or 1."""
+        return np.maximum(np.sign(asarray(x)), 0)
+
+
+class Flatten(Module):
+    """All axes but the first made one: images (N, 28, 28) become rows (N, 784)."""
+
+    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+        """Map shape (N, …) to (N, the product of the others)."""
+        x = asarray(x)
+        return x.reshape(len(x), prod(x.shape[1:]))
+
+
+class Sequential(Module):
+    """Layers one after another, each given what the one before it returned.
+
+    Parameters
+    ----------
+    *layers : callable
+        Modules, or any functions of one argument: ``np.tanh``, ``tg.relu``.
+
+    Examples
+    --------
+    >>> import tinygrad_digits as tg
+    >>> tg.nn.Sequential(tg.nn.Linear(784, 30, rng=0), tg.nn.Sigmoid(), tg.nn.Linear(30, 10, rng=1))
+    Sequential(  # 23,860 parameters
+      layers.0: Linear(784, 30)  # 23,550 parameters
+      layers.1: Sigmoid()
+      layers.2: Linear(30, 10)  # 310 parameters
+    )
+    """
+
+    def __init__(self, *layers: Callable[[Any], Any]) -> None:
+        if not all(callable(layer) for layer in layers):
+            raise TypeError("Sequential takes its layers one by one, each a module or a function: Sequential(Linear(2, 3), …)")
+        self.layers = layers
+
+    def __call__(self, x: ArrayLike | Tensor) -> Any:
+        """Pass x through all layers in turn."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __iter__(self) -> Iterator[Callable[[Any], Any]]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Callable[[Any], Any]:
+        return self.layers[index]

@@ -1,0 +1,145 @@
+"""Module: a plain object with parameters that can be called.
+
+A module's parameters are the tensors found among its attributes, and among those of the modules, lists, tuples and dicts it
+holds, in the order in which they were assigned. There is nothing to register and no ``super().__init__()`` to call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..tensor import Tensor
+
+
+class Module:
+    """Base class of layers and networks: assign tensors and modules as attributes, define ``__call__``.
+
+    Attributes
+    ----------
+    training : bool
+        Whether the module is being trained rather than used; see `train` and `eval`.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> class Scale(tg.nn.Module):
+    ...     def __init__(self):
+    ...         self.factor = tg.tensor(2.0, requires_grad=True)
+    ...     def __call__(self, x):
+    ...         return self.factor * x
+    >>> Scale()(np.array([1.0, 2.0]))
+    Tensor([2., 4.], op=np.multiply)
+    """
+
+    training: bool = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} does not say what it computes: define __call__(self, x)")
+
+    def named_parameters(self) -> dict[str, Tensor]:
+        """Give the tensors that training may change, under dotted names: ``"layers.0.weight"``.
+
+        They are the leaves that require a gradient. One that is held in several places is listed once, where it was found
+        first. To freeze one, set its ``requires_grad`` to False.
+        """
+        return {name: t for name, t in self._tensors().items() if t.requires_grad}
+
+    def parameters(self) -> list[Tensor]:
+        """Give the tensors that training may change, in the order of `named_parameters`."""
+        return list(self.named_parameters().values())
+
+    def modules(self) -> Iterator[Module]:
+        """Give this module and all it holds, each once."""
+        return (item for _, item in _walk(self, "", set()) if isinstance(item, Module))
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Give copies of all tensors of the module, frozen ones included, under their dotted names."""
+        return {name: t.numpy() for name, t in self._tensors().items()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike | Tensor]) -> None:
+        """Give the module's tensors the values of a `state_dict`.
+
+        Raises
+        ------
+        KeyError
+            If the names are not exactly those of the module.
+        ValueError
+            If a shape or kind of dtype is not the same. Nothing has been changed then.
+        """
+        own = self._tensors()
+        if own.keys() != state.keys():
+            faults = [f"{fault}: {', '.join(names)}" for fault, names in (
+                ("missing", [n for n in own if n not in state]),
+                ("not of this model", [n for n in state if n not in own]),
+            ) if names]  # fmt: skip
+            raise KeyError(f"the state does not fit {type(self).__name__}; {'; '.join(faults)}")
+        arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}
+        for name, tensor in own.items():
+            array = arrays[name]
+            if array.shape != tensor.shape or not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
+                raise ValueError(
+                    f"{name} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, and shape "
+                    f"{array.shape} and dtype {array.dtype} in the state: build the model that the state was saved from"
+                )
+        for name, tensor in own.items():
+            tensor.data = arrays[name]
+
+    def train(self, mode: bool = True) -> Self:
+        """Put this module and all it holds into training mode."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Put this module and all it holds into evaluation mode."""
+        return self.train(False)
+
+    def extra_repr(self) -> str:
+        """Say the settings that ``repr`` shows between the parentheses."""
+        return ""
+
+    def __repr__(self) -> str:
+        size = sum(p.size for p in self.parameters())
+        count = f"  # {size:,} parameter{'s' * (size != 1)}" if size else ""
+        held = [f"{name}: {item!r}" for name, item in _children(self)]
+        if not held:
+            return f"{type(self).__name__}({self.extra_repr()}){count}"
+        lines = "\n".join(held).replace("\n", "\n  ")
+        return f"{type(self).__name__}({self.extra_repr()}{count}\n  {lines}\n)"
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: item for name, item in _walk(self, "", set()) if isinstance(item, Tensor) and item.is_leaf}
+
+
+def _held(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a module or container holds, with the names of its places."""
+    if isinstance(value, Module):
+        yield from vars(value).items()
+    elif isinstance(value, list | tuple):
+        yield from ((str(i), item) for i, item in enumerate(value))
+    elif isinstance(value, dict):
+        yield from ((str(key), item) for key, item in value.items())
+
+
+def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """The modules and tensors in a value, itself included, each once, with their dotted names."""
+    if isinstance(value, Module | Tensor):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        yield name, value
+    for place, item in _held(value):
+        yield from _walk(item, f"{name}.{place}" if name else place, seen)
+
+
+def _children(value: Any, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    """The modules that a module holds, directly or in containers."""
+    for place, item in _held(value):
+        if isinstance(item, Module):
+            yield prefix + place, item
+        else:
+            yield from _children(item, f"{prefix}{place}.")

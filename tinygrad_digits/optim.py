@@ -1,0 +1,112 @@
+"""Optimizers: how parameters follow their gradients downhill. Updates are made in place and allocate nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from .autodiff import describe
+from .tensor import Tensor
+
+
+class SGD:
+    """Stochastic gradient descent, with momentum and weight decay if wanted.
+
+    Each step computes, for a parameter p with gradient g::
+
+        g = g + weight_decay · p
+        v = momentum · v + g            (v is 0 before the first step)
+        p = p - lr · v                  (nesterov: p - lr · (g + momentum · v))
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        What to update: leaves that require a gradient, as `Module.parameters` gives them.
+    lr : float
+        The learning rate. It can be changed between steps: ``optimizer.lr = 0.01``.
+    momentum : float
+        How much of the last step's direction is kept, 0 to 1. Polyak, "Some methods of speeding up the convergence of
+        iteration methods", 1964.
+    nesterov : bool
+        Look ahead along the momentum: Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum
+        in deep learning", 2013, in the form that applies to the current parameters.
+    weight_decay : float
+        The factor λ of an added cost ½ λ Σp² (L2 regularisation).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter cannot be trained, or a setting is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> x = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = tg.optim.SGD([x], lr=0.1)
+    >>> np.sum(x * x).backward()
+    >>> optimizer.step()
+    >>> x
+    Tensor([ 0.8, -1.6], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.params = _trainable(params)
+        for name, value, bound in (("lr", lr, np.inf), ("momentum", momentum, 1), ("weight_decay", weight_decay, np.inf)):
+            if not 0 <= value < bound:
+                raise ValueError(f"SGD({name}={value}): it must be 0 or more{', and less than 1' * (bound == 1)}")
+        if nesterov and not momentum:
+            raise ValueError("SGD(nesterov=True) needs a momentum to look ahead along: pass momentum=0.9, say")
+        self.lr = lr
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+        self._velocities = [np.zeros_like(p._data) for p in self.params] if momentum else [None] * len(self.params)
+        self._buffers = [np.empty_like(p._data) for p in self.params]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients, before `backward` adds new ones."""
+        for p in self.params:
+            p.grad = None
+
+    def step(self) -> None:
+        """Update each parameter that has a gradient, in place."""
+        lr, decay = float(self.lr), float(self.weight_decay)
+        for p, v, buffer in zip(self.params, self._velocities, self._buffers, strict=True):
+            g = p.grad
+            if g is None:
+                continue
+            if isinstance(g, Tensor):
+                g = g._data
+            x = p._now()
+            if decay:
+                g = np.add(g, np.multiply(x, decay, out=buffer), out=buffer)
+            if v is not None:
+                np.add(np.multiply(v, self.momentum, out=v), g, out=v)
+                g = np.add(g, np.multiply(v, self.momentum), out=buffer) if self.nesterov else v
+            np.subtract(x, np.multiply(g, lr, out=buffer), out=x)
+            p._updated()
+
+
+def _trainable(params: Iterable[Tensor]) -> list[Tensor]:
+    found = list(params)
+    if not found:
+        raise ValueError("the optimizer was given no parameters: pass model.parameters()")
+    for p in found:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"an optimizer updates Tensors, and was given {type(p).__name__}: pass model.parameters()")
+        if not (p.requires_grad and p.is_leaf):
+            raise ValueError(f"an optimizer updates leaves that require a gradient, and was given {describe(p)}")
+        if not p._data.flags.writeable:
+            raise ValueError(f"an optimizer updates in place, and the memory of {describe(p)}, is read-only: use tg.tensor")
+    if len({id(p) for p in found}) < len(found):
+        raise ValueError("the optimizer was given a parameter twice, and would update it twice: list it once")
+    return found
