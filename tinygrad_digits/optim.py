@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -29,8 +29,8 @@ class SGD:
         How much of the last step's direction is kept, 0 to 1. Polyak, "Some methods of speeding up the convergence of
         iteration methods", 1964.
     nesterov : bool
-        Look ahead along the momentum: Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum
-        in deep learning", 2013, in the form that applies to the current parameters.
+        Look ahead along the momentum: Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and
+        momentum in deep learning", 2013, in the form that applies to the current parameters.
     weight_decay : float
         The factor λ of an added cost ½ λ Σp² (L2 regularisation).
 
@@ -60,7 +60,11 @@ class SGD:
         weight_decay: float = 0.0,
     ) -> None:
         self.params = _trainable(params)
-        for name, value, bound in (("lr", lr, np.inf), ("momentum", momentum, 1), ("weight_decay", weight_decay, np.inf)):
+        for name, value, bound in (
+            ("lr", lr, np.inf),
+            ("momentum", momentum, 1),
+            ("weight_decay", weight_decay, np.inf),
+        ):
             if not 0 <= value < bound:
                 raise ValueError(f"SGD({name}={value}): it must be 0 or more{', and less than 1' * (bound == 1)}")
         if nesterov and not momentum:
@@ -106,7 +110,30 @@ def _trainable(params: Iterable[Tensor]) -> list[Tensor]:
         if not (p.requires_grad and p.is_leaf):
             raise ValueError(f"an optimizer updates leaves that require a gradient, and was given {describe(p)}")
         if not p._data.flags.writeable:
-            raise ValueError(f"an optimizer updates in place, and the memory of {describe(p)}, is read-only: use tg.tensor")
+            raise ValueError(
+                f"an optimizer updates in place, and the memory of {describe(p)}, is read-only: use tg.tensor"
+            )
     if len({id(p) for p in found}) < len(found):
         raise ValueError("the optimizer was given a parameter twice, and would update it twice: list it once")
     return found
+
+
+# -------------------------------------------------------------------------------------------- learning-rate schedules
+
+
+def constant(lr: float, steps: int) -> Callable[[int], float]:
+    """Make the schedule that stays at one learning rate; `steps` is of no matter."""
+    return lambda step: lr
+
+
+def linear(lr: float, steps: int) -> Callable[[int], float]:
+    """Make the schedule that falls in a straight line from a learning rate at step 0 to zero at step `steps`.
+
+    Examples
+    --------
+    >>> import tinygrad_digits as tg
+    >>> schedule = tg.optim.linear(0.5, steps=10)
+    >>> schedule(0), schedule(5)
+    (0.5, 0.25)
+    """
+    return lambda step: lr * max(0.0, 1 - step / steps)

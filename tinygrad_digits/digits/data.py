@@ -1,6 +1,6 @@
 """The data: MNIST as it is shipped with the package, any other folder of IDX files, and mini-batches.
 
-Nothing here uses a network. Images are uint8, 0 for paper and 255 for ink; `as_floats` turns them into a network's inputs.
+Nothing here goes online. Images are uint8, 0 for paper and 255 for ink; `as_floats` turns them into a net's inputs.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Examples(NamedTuple):
 class Digits(NamedTuple):
     """A data set in three parts: one to learn from, one to choose settings by, one to be tested on once.
 
-    In MNIST the writers of the test images wrote none of the others, so that a network cannot do well by remembering a hand.
-    The first 5,000 test images are cleaner and easier than the last.
+    In MNIST the writers of the test images wrote none of the others, so that a net cannot do well by remembering a
+    hand. Its two halves, 5,000 images each, come from different groups of writers: one is harder than the other.
     """
 
     train: Examples
@@ -72,8 +72,8 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Digits:
     ----------
     data_dir : path, optional
         A folder with other files of the same four names and the IDX format, raw or gzipped (``.gz``), such as
-        Fashion-MNIST. If not given, the folder that the environment variable ``TINYGRAD_DIGITS_DATA`` names; if there is
-        none, the MNIST that comes with the package, whose SHA-256 is checked.
+        Fashion-MNIST. If not given, the folder that the environment variable ``TINYGRAD_DIGITS_DATA`` names; if there
+        is none, the MNIST that comes with the package, whose SHA-256 is checked.
 
     Raises
     ------
@@ -94,16 +94,22 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Digits:
         raise DataError(f"there is no folder {folder}. Check --data-dir or {VARIABLE}, or leave them out to use MNIST")
     whole, test = (_load_part(folder, part) for part in ("train", "t10k"))
     cut = len(whole.labels) - len(whole.labels) // 6
-    return Digits(Examples(whole.images[:cut], whole.labels[:cut]), Examples(whole.images[cut:], whole.labels[cut:]), test)
+    return Digits(
+        Examples(whole.images[:cut], whole.labels[:cut]), Examples(whole.images[cut:], whole.labels[cut:]), test
+    )
 
 
 def _load_part(folder: Path, part: str) -> Examples:
     images = read_idx(folder / f"{part}-images-idx3-ubyte", ndim=3)
     labels = read_idx(folder / f"{part}-labels-idx1-ubyte", ndim=1)
     if images.shape[1:] != (28, 28):
-        raise DataError(f"the images of {folder} ({part}) are {images.shape[1]}×{images.shape[2]} pixels: they must be 28×28")
+        raise DataError(
+            f"the images of {folder} ({part}) have {images.shape[1]}×{images.shape[2]} pixels: 28×28 are needed"
+        )
     if len(images) != len(labels):
-        raise DataError(f"{folder} ({part}) has {len(images):,} images but {len(labels):,} labels: they belong together one by one")
+        raise DataError(
+            f"{folder} ({part}) has {len(images):,} images but {len(labels):,} labels: they belong together one by one"
+        )
     if labels.max() > 9:
         raise DataError(f"{folder} ({part}) has a label {labels.max()}: there are ten classes, 0 to 9")
     return Examples(images, labels)
@@ -112,14 +118,15 @@ def _load_part(folder: Path, part: str) -> Examples:
 def read_idx(path: Path, *, ndim: int) -> Array:
     """Read a file of unsigned bytes in the IDX format, raw or with ``.gz`` after its name, as a read-only array.
 
-    The format: two zero bytes, one for the type (8: unsigned byte) and one for the number of axes; each axis' length as four
-    bytes, the highest first; then the numbers. A file in the package's own folder must have the SHA-256 on record.
+    The format: two zero bytes, one for the type (8: unsigned byte) and one for the number of axes; each axis' length as
+    four bytes, the highest first; then the numbers. A file in the package's own folder must have the SHA-256 on record.
     """
     content, source = _unpacked(path)
     start = 4 + 4 * ndim
     if content[:4] != bytes([0, 0, 8, ndim]):
         raise DataError(
-            f"{source} is not an IDX file of bytes with {ndim} axes: it begins with {content[:4].hex(' ') or 'nothing'}, "
+            f"{source} is not an IDX file of bytes with {ndim} axes: it begins with "
+            f"{content[:4].hex(' ') or 'nothing'}, "
             f"and should with {bytes([0, 0, 8, ndim]).hex(' ')}"
         )
     if len(content) < start:
@@ -128,7 +135,8 @@ def read_idx(path: Path, *, ndim: int) -> Array:
     expected = start + int(np.prod(shape, dtype=object))
     if len(content) != expected:
         raise DataError(
-            f"{source} should have {expected:,} bytes for its shape {shape}, and has {len(content):,}: copy or download it again"
+            f"{source} should have {expected:,} bytes for its shape {shape}, and has "
+            f"{len(content):,}: copy or download it again"
         )
     if 0 in shape:
         raise DataError(f"{source} is empty: its shape is {shape}")
@@ -144,7 +152,9 @@ def _unpacked(path: Path) -> tuple[bytes, Path]:
             return path.read_bytes(), path
         return gzip.decompress(zipped.read_bytes()), zipped
     except FileNotFoundError:
-        raise DataError(f"{path.parent} has neither {path.name} nor {zipped.name}: all four IDX files of a set are needed") from None
+        raise DataError(
+            f"{path.parent} has neither {path.name} nor {zipped.name}: all four IDX files of a set are needed"
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{zipped} is not a whole gzip file ({error}): copy or download it again") from error
     except OSError as error:
@@ -158,7 +168,9 @@ def as_floats(images: Array) -> NDArray[np.float32]:
     return inputs
 
 
-def batches(*arrays: Array, size: int, rng: Generator | None = None, drop_last: bool = False) -> Iterator[tuple[Array, ...]]:
+def batches(
+    *arrays: Array, size: int, rng: Generator | None = None, drop_last: bool = False
+) -> Iterator[tuple[Array, ...]]:
     """Cut arrays into mini-batches along their first axis.
 
     Parameters
@@ -191,8 +203,12 @@ def batches(*arrays: Array, size: int, rng: Generator | None = None, drop_last: 
     """
     count = len(arrays[0])
     if size < 1 or any(len(a) != count for a in arrays):
-        raise ValueError(f"batches of {size} from arrays of lengths {[len(a) for a in arrays]}: need size ≥ 1 and equal lengths")
-    return _batches(arrays, size, None if rng is None else rng.permutation(count), count - count % size if drop_last else count)
+        raise ValueError(
+            f"batches of {size} from arrays of lengths {[len(a) for a in arrays]}: need size ≥ 1 and equal lengths"
+        )
+    return _batches(
+        arrays, size, None if rng is None else rng.permutation(count), count - count % size if drop_last else count
+    )
 
 
 def _batches(arrays: tuple[Array, ...], size: int, order: Array | None, count: int) -> Iterator[tuple[Array, ...]]:

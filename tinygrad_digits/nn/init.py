@@ -38,7 +38,7 @@ def lecun_normal(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
 
 
 def he_normal(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
-    """Draw from a normal distribution of standard deviation √(2/fan_in), which makes up for the half that relu cuts off.
+    """Draw from a normal distribution of standard deviation √(2/fan_in), to make up for the half that relu cuts off.
 
     He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015, section 2.2.
     """

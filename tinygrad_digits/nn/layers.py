@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..ops import neural
-from ..tensor import Tensor, asarray, tensor
+from ..tensor import Tensor, apply, asarray, tensor
 from . import init
 from .init import Initialiser
 from .module import Module
@@ -70,9 +70,10 @@ class Linear(Module):
         x = asarray(x)
         if x.shape[-1:] != self.weight.shape[:1]:
             raise ValueError(
-                f"Linear({self.extra_repr()}) takes inputs of shape (…, {self.weight.shape[0]}), and was given shape {x.shape}"
+                f"Linear({self.extra_repr()}) takes inputs of shape (…, {self.weight.shape[0]}), "
+                f"and was given shape {x.shape}"
             )
-        return np.matmul(x, self.weight) if self.bias is None else neural.linear(x, self.weight, self.bias)
+        return x @ self.weight if self.bias is None else neural.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Say the sizes."""
@@ -92,7 +93,7 @@ class Tanh(Module):
 
     def __call__(self, x: ArrayLike | Tensor) -> Tensor:
         """Map each element to between -1 and 1."""
-        return np.tanh(asarray(x))
+        return apply(np.tanh, asarray(x))
 
 
 class ReLU(Module):
@@ -113,7 +114,7 @@ class Step(Module):
 
     def __call__(self, x: ArrayLike | Tensor) -> Tensor:
         """Map each element to 0 or 1."""
-        return np.maximum(np.sign(asarray(x)), 0)
+        return apply(np.maximum, apply(np.sign, asarray(x)), 0)
 
 
 class Flatten(Module):
@@ -146,7 +147,9 @@ class Sequential(Module):
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         if not all(callable(layer) for layer in layers):
-            raise TypeError("Sequential takes its layers one by one, each a module or a function: Sequential(Linear(2, 3), …)")
+            raise TypeError(
+                "Sequential takes its layers one by one, each a module or a function: Sequential(Linear(2, 3), …)"
+            )
         self.layers = layers
 
     def __call__(self, x: ArrayLike | Tensor) -> Any:

@@ -41,7 +41,7 @@ def mse_loss(prediction: ArrayLike | Tensor, target: ArrayLike | Tensor) -> Tens
 
 
 def cross_entropy(logits: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> Tensor:
-    """Mean cross-entropy between the softmax of the logits and the true classes: the mean of -log softmax(logits)[label].
+    """Mean cross-entropy of the softmax of the logits and the true classes: the mean of -log softmax(logits)[label].
 
     Computed from logits in one piece, so that it is accurate and finite however large they are.
 
@@ -117,7 +117,8 @@ def _check_shapes(loss: str, x: Tensor, y: Tensor) -> None:
 def _check_labels(x: Tensor, y: NDArray[Any]) -> None:
     if y.dtype.kind not in "iu":
         raise TypeError(
-            f"cross_entropy needs integer labels, and got dtype {y.dtype}. For one-hot rows, give their np.argmax(…, axis=1)"
+            f"cross_entropy needs integer labels, and got dtype {y.dtype}. "
+            "For one-hot rows, give their np.argmax(…, axis=1)"
         )
     if x.ndim != 2 or y.shape != x.shape[:1]:
         raise ValueError(f"cross_entropy needs logits (N, classes) and labels (N,), and got {x.shape} and {y.shape}")
@@ -125,4 +126,6 @@ def _check_labels(x: Tensor, y: NDArray[Any]) -> None:
         raise ValueError(f"cross_entropy of nothing: the logits have shape {x.shape}")
     if y.max() >= x.shape[1] or y.min() < 0:
         at = int(np.argmax((y < 0) | (y >= x.shape[1])))
-        raise ValueError(f"label {y[at]} at position {at} is not one of the {x.shape[1]} classes: they are 0 to {x.shape[1] - 1}")
+        raise ValueError(
+            f"label {y[at]} at position {at} is not one of the {x.shape[1]} classes: they are 0 to {x.shape[1] - 1}"
+        )

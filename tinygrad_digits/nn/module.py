@@ -1,7 +1,7 @@
 """Module: a plain object with parameters that can be called.
 
-A module's parameters are the tensors found among its attributes, and among those of the modules, lists, tuples and dicts it
-holds, in the order in which they were assigned. There is nothing to register and no ``super().__init__()`` to call.
+A module's parameters are the tensors found among its attributes, and among those of the modules, lists, tuples and
+dicts it holds, in the order in which they were assigned. There is nothing to register, no ``super().__init__()`` to call.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ class Module:
     training: bool = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output: for each module to define."""
         raise TypeError(f"{type(self).__name__} does not say what it computes: define __call__(self, x)")
 
     def named_parameters(self) -> dict[str, Tensor]:
         """Give the tensors that training may change, under dotted names: ``"layers.0.weight"``.
 
-        They are the leaves that require a gradient. One that is held in several places is listed once, where it was found
-        first. To freeze one, set its ``requires_grad`` to False.
+        They are the leaves that require a gradient. One that is held in several places is listed once, where it was
+        found first. To freeze one, set its ``requires_grad`` to False.
         """
         return {name: t for name, t in self._tensors().items() if t.requires_grad}
 
@@ -82,8 +83,8 @@ class Module:
             array = arrays[name]
             if array.shape != tensor.shape or not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
                 raise ValueError(
-                    f"{name} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, and shape "
-                    f"{array.shape} and dtype {array.dtype} in the state: build the model that the state was saved from"
+                    f"{name} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, "
+                    f"and shape {array.shape} and dtype {array.dtype} in the state: build the model that the state was saved from"
                 )
         for name, tensor in own.items():
             tensor.data = arrays[name]

@@ -1,0 +1,299 @@
+"""The command line: ``tinygrad-digits train | evaluate | predict | info``.
+
+What it prints is the same at a terminal and in a pipe, but for the progress bar. What goes wrong is said in one line on
+standard error, with an exit status that is not zero.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import __version__
+from ..nn import Module
+from ..ops.neural import softmax
+from .data import VARIABLE, DataError, Digits, as_floats, load_mnist
+from .evaluation import Report, evaluate, outputs
+from .images import ImageError, read_digit
+from .recipes import RECIPES, Recipe
+from .runs import Run, RunError
+from .training import Diverged, Epoch, fit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFAULT = next(iter(RECIPES))
+
+HEADER = f"{'epoch':>5}  {'loss':>8}  {'training':>9}  {'validation':>10}  {'images/s':>9}"
+
+INTERRUPTED = 130
+"""The exit status of a program ended by Ctrl-C, by custom 128 + SIGINT."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status: 0, or 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except (DataError, RunError, ImageError, Diverged) as error:
+        return _complain(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever was reading has stopped, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+# ------------------------------------------------------------------------------------------------------------ commands
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train a recipe's net, test it once, and keep it in a run folder."""
+    chosen = {n: v for n in _SETTINGS if (v := getattr(arguments, n)) is not None}
+    recipe = replace(RECIPES[arguments.recipe], **chosen)
+    digits = load_mnist(arguments.data_dir)
+    data_dir = arguments.data_dir or os.environ.get(VARIABLE)
+    run = Run.create(
+        arguments.out,
+        recipe,
+        seed=arguments.seed,
+        data_dir=data_dir and str(Path(data_dir).resolve()),
+        version=__version__,
+        numpy=np.__version__,
+    )
+    print(f"{recipe.name}: {recipe.about}")
+    print(f"{_sizes(digits)} images; {_settings(run)}\n")
+    print(HEADER, flush=True)
+    try:
+        with _progress(recipe, len(digits.train.labels)) as on_batch:
+            trained = fit(
+                recipe,
+                digits,
+                seed=arguments.seed,
+                run=run,
+                on_batch=on_batch,
+                on_epoch=lambda e: print(_row(e), flush=True),
+            )
+    except Diverged as error:
+        raise Diverged(f"{error}. What was learned before is in {run.folder}") from None
+    if trained.interrupted:
+        print(f"\nStopped after {_count(len(trained.history), 'whole epoch')}. The model so far is in {run.folder}")
+        return INTERRUPTED
+    report = evaluate(trained.model, digits.test)
+    run.save_report(report)
+    print(f"\n{_told(report)}\n\nTrained in {trained.history[-1].seconds:.1f} s. The run is in {run.folder}")
+    return 0
+
+
+def evaluate_run(arguments: argparse.Namespace) -> int:
+    """Have a run's net read the test images."""
+    run = Run.open(arguments.run)
+    digits = load_mnist(arguments.data_dir or run.settings.get("data_dir"))
+    print(_told(evaluate(run.load_model(), digits.test)))
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Read digits from image files."""
+    run = Run.open(arguments.run)
+    model = run.load_model()
+    status = 0
+    for path in arguments.image:
+        try:
+            probabilities = _probabilities(model, run.recipe, read_digit(path))
+        except ImageError as error:
+            status = _complain(error)
+            continue
+        order = np.argsort(-probabilities, kind="stable")
+        print(f"{path}: {order[0]}   ({', '.join(f'{digit}: {probabilities[digit]:.1%}' for digit in order)})")
+    return status
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """Tell what a run is, and how it went."""
+    run = Run.open(arguments.run)
+    print(f"{run.recipe.name}: {run.recipe.about}\n{_settings(run)}\n\n{run.load_model()!r}\n\n{HEADER}")
+    for metrics in run.metrics():
+        print(_row(Epoch(**metrics)))
+    report = run.report()
+    print(f"\n{_told(report) if report else 'Not tested: training did not end.'}")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------------ what is printed
+
+
+def _row(epoch: Epoch) -> str:
+    return (
+        f"{epoch.epoch:>5}  {epoch.loss:>8.4f}  {epoch.training_accuracy:>9.2%}  {epoch.validation_accuracy:>10.2%}"
+        f"  {epoch.images_per_second:>9,.0f}"
+    )
+
+
+def _told(report: Report) -> str:
+    confusions = ", ".join(f"{c.digit} as {c.read_as} ({c.count})" for c in report.confusions[:5])
+    return (
+        f"Test accuracy {report.accuracy:.2%}: {report.first_half:.2%} on the first half of the images, "
+        f"{report.second_half:.2%} on the second.\n"
+        f"Read wrong most often: {confusions or 'none'}."
+    )
+
+
+def _settings(run: Run) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {run.settings[name]}" for name in (*_SETTINGS, "schedule", "seed"))
+
+
+def _sizes(digits: Digits) -> str:
+    return ", ".join(f"{len(part.labels):,} {name}" for name, part in digits._asdict().items())
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _probabilities(model: Module, recipe: Recipe, image: NDArray[Any]) -> NDArray[Any]:
+    """How probable each digit is: by softmax of logits; sigmoid outputs are made to sum to 1."""
+    (scores,) = outputs(model, as_floats(image[None]))
+    return softmax(scores) if recipe.loss == "cross_entropy" else scores / scores.sum()
+
+
+def _complain(error: Exception) -> int:
+    print(f"tinygrad-digits: {error}", file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def _progress(recipe: Recipe, images: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a live bar at a terminal, and nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console()
+    if not console.is_terminal:
+        yield lambda epoch, done: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=recipe.epochs * images)
+        shown = 0.0
+
+        def on_batch(epoch: int, done: int) -> None:
+            nonlocal shown
+            if (now := monotonic()) > shown + 0.1:
+                shown = now
+                bar.update(task, description=f"epoch {epoch}/{recipe.epochs}", completed=(epoch - 1) * images + done)
+
+        yield on_batch
+
+
+# --------------------------------------------------------------------------------------------------------- the arguments
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return value
+
+    return number
+
+
+def _real(below: float = np.inf) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = np.nan
+        if not 0 <= value < below:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a number from 0{f' to less than {below}' if below < np.inf else ''}"
+            )
+        return value
+
+    return number
+
+
+_SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "epochs": (_whole(1), "passes over the training images"),
+    "batch_size": (_whole(1), "images a step"),
+    "lr": (_real(), "the learning rate"),
+    "momentum": (_real(1.0), "how much of the last step's direction is kept"),
+    "weight_decay": (_real(), "L2 regularisation"),
+}
+"""The settings of a recipe that the command line can change: how each is read, and what it is."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tinygrad-digits", description="Teach a neural network to read handwritten digits."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        text = function.__doc__ or ""
+        sub = commands.add_parser(name, help=text[0].lower() + text[1:-1], description=text)
+        sub.set_defaults(command=function)
+        return sub
+
+    recipes = "\n".join(f"  {r.name:10}{r.about}" for r in RECIPES.values())
+    sub = command("train", train)
+    sub.formatter_class = argparse.RawDescriptionHelpFormatter
+    sub.epilog = f"recipes:\n{recipes}"
+    sub.add_argument(
+        "recipe",
+        nargs="?",
+        default=DEFAULT,
+        choices=RECIPES,
+        metavar="RECIPE",
+        help=f"what to train: {DEFAULT} if not said",
+    )
+    for name, (kind, text) in _SETTINGS.items():
+        sub.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"{text} (if not said, the recipe's)"
+        )
+    sub.add_argument(
+        "--seed", type=_whole(0), default=0, metavar="N", help="of the initial weights and the shuffling (0)"
+    )
+    sub.add_argument("--out", metavar="DIR", help="the run folder (runs/RECIPE-1, or the next number)")
+    _add_data_dir(sub)
+
+    sub = command("evaluate", evaluate_run)
+    sub.add_argument("run", metavar="RUN", help="a run folder")
+    _add_data_dir(sub)
+
+    sub = command("predict", predict)
+    sub.add_argument("run", metavar="RUN", help="a run folder")
+    sub.add_argument("image", nargs="+", metavar="IMAGE", help="an image file of one digit: PNG, JPEG, …")
+
+    sub = command("info", info)
+    sub.add_argument("run", metavar="RUN", help="a run folder")
+    return parser
+
+
+def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help=f"a folder of four IDX files, raw or gzipped (MNIST, or what {VARIABLE} names)",
+    )

@@ -1,0 +1,68 @@
+"""How well a net reads: accuracy, and the digits it takes for others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nn import Module
+from ..tensor import no_grad
+from .data import Examples, as_floats, batches
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Images of one digit that were read as another, and how many there are."""
+
+    digit: int
+    read_as: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """How well a net reads a set of images.
+
+    Attributes
+    ----------
+    accuracy : float
+        The part that was read right, 0 to 1.
+    first_half, second_half : float
+        The same for each half: MNIST's test images were written by two groups of people.
+    confusions : tuple of Confusion
+        All pairs that were confused, the most frequent first.
+    """
+
+    accuracy: float
+    first_half: float
+    second_half: float
+    confusions: tuple[Confusion, ...]
+
+
+def outputs(model: Module, inputs: Array, *, batch_size: int = 1_000) -> Array:
+    """Give a net's outputs (N, classes) for inputs (N, 28, 28, 1), unrecorded, in batches to save memory."""
+    with no_grad():
+        return np.concatenate([model(x).numpy() for (x,) in batches(inputs, size=batch_size)])
+
+
+def accuracy(model: Module, inputs: Array, labels: Array) -> float:
+    """Give the part of the inputs (N, 28, 28, 1) whose greatest output is that of their label, 0 to 1."""
+    return float(np.mean(outputs(model, inputs).argmax(axis=1) == labels))
+
+
+def evaluate(model: Module, examples: Examples) -> Report:
+    """Have a net read all the images of a set."""
+    digits = outputs(model, as_floats(examples.images)).argmax(axis=1)
+    right = digits == examples.labels
+    half = len(right) // 2
+    table = np.zeros((10, 10), int)
+    np.add.at(table, (examples.labels, digits), 1)
+    np.fill_diagonal(table, 0)
+    most = np.argsort(table, axis=None, kind="stable")[::-1][: np.count_nonzero(table)]
+    confusions = tuple(Confusion(int(i // 10), int(i % 10), int(table.flat[i])) for i in most)
+    return Report(float(right.mean()), float(right[:half].mean()), float(right[half:].mean()), confusions)

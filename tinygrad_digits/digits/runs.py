@@ -1,0 +1,177 @@
+"""The run folder: what was trained, how it went, and the model.
+
+``settings.json`` holds the recipe's settings and the seed, ``metrics.jsonl`` a line an epoch, ``model.safetensors`` the
+weights, and ``test.json`` how the test images were read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..io import load, save, write_atomically
+from ..nn import Module
+from .evaluation import Confusion, Report
+from .recipes import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    from .training import Epoch
+
+SETTINGS, METRICS, MODEL, TEST = "settings.json", "metrics.jsonl", "model.safetensors", "test.json"
+
+
+class RunError(Exception):
+    """A run folder is in the way, or is not one, or is broken."""
+
+
+class Run:
+    """A run folder that exists.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    settings : dict
+        What is in ``settings.json``.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.folder = folder
+        self.settings = settings
+
+    @classmethod
+    def create(cls, folder: str | Path | None, recipe: Recipe, **settings: Any) -> Run:
+        """Make a new run folder, ``runs/NAME-1`` or the next number if none is named.
+
+        Raises
+        ------
+        RunError
+            If the folder is there already and not empty, or cannot be made.
+        """
+        chosen = {
+            "recipe": recipe.name,
+            **{f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name not in _UNSAVED},
+        }
+        run = cls(_numbered(recipe.name) if folder is None else _made(Path(folder)), {**chosen, **settings})
+        write_atomically(run.folder / SETTINGS, _json(run.settings))
+        return run
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Open a run folder.
+
+        Raises
+        ------
+        RunError
+            If there is none, or its settings cannot be read.
+        """
+        folder = Path(folder)
+        try:
+            settings = json.loads((folder / SETTINGS).read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(
+                f"{folder} is not a run folder: it has no {SETTINGS}. `tinygrad-digits train` makes one"
+            ) from None
+        except ValueError as error:
+            raise RunError(f"{folder / SETTINGS} cannot be read ({error}): train again") from error
+        if not isinstance(settings, dict) or settings.get("recipe") not in RECIPES:
+            raise RunError(f"{folder / SETTINGS} names no recipe of this version: it knows {', '.join(RECIPES)}")
+        return cls(folder, settings)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe, with its settings as they are in this version of the package."""
+        return RECIPES[self.settings["recipe"]]
+
+    def add(self, epoch: Epoch, state: Mapping[str, NDArray[Any]]) -> None:
+        """Keep an epoch's metrics and model."""
+        with (self.folder / METRICS).open("a") as file:
+            file.write(json.dumps(asdict(epoch)) + "\n")
+        self.save_model(state)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Read the metrics, a dict an epoch."""
+        try:
+            return [json.loads(line) for line in (self.folder / METRICS).read_text().splitlines()]
+        except FileNotFoundError:
+            return []
+        except ValueError as error:
+            raise RunError(f"{self.folder / METRICS} has a line that cannot be read ({error})") from error
+
+    def save_model(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Write the weights."""
+        save(state, self.folder / MODEL)
+
+    def load_model(self) -> Module:
+        """Build the recipe's net and give it the weights.
+
+        Raises
+        ------
+        RunError
+            If they are missing, broken, or another net's.
+        """
+        model = self.recipe.build(np.random.default_rng(0)).eval()
+        path = self.folder / MODEL
+        try:
+            model.load_state_dict(load(path))
+        except FileNotFoundError:
+            raise RunError(f"{self.folder} has no {MODEL}: its training did not get that far") from None
+        except (KeyError, ValueError) as error:
+            raise RunError(
+                f"{path} does not hold the weights of the recipe {self.recipe.name}: {error.args[0]}"
+            ) from error
+        return model
+
+    def report(self) -> Report | None:
+        """Read what the reading of the test images gave, if there has been one."""
+        try:
+            found = json.loads((self.folder / TEST).read_text())
+            return Report(**{**found, "confusions": tuple(Confusion(**c) for c in found["confusions"])})
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.folder / TEST} cannot be read ({error}): evaluate the run again") from error
+
+    def save_report(self, report: Report) -> None:
+        """Write what the reading of the test images gave."""
+        write_atomically(self.folder / TEST, _json(asdict(report)))
+
+
+_UNSAVED = {"name", "about", "build"}
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise RunError(f"{folder} is there already and not empty: choose another --out, or remove it")
+    except OSError as error:
+        raise RunError(f"cannot make the run folder {folder} ({error.strerror}): choose another --out") from error
+    return folder
+
+
+def _numbered(name: str) -> Path:
+    """Make ``runs/NAME-1``, or the first number that is free."""
+    number = 1
+    while True:
+        folder = Path("runs", f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise RunError(
+                f"cannot make the run folder {folder} ({error.strerror}): name another with --out"
+            ) from error
+        else:
+            return folder

@@ -1,0 +1,181 @@
+"""The training loop: mini-batch gradient descent on a recipe's net, measured after every epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import optim
+from ..nn import Module, cross_entropy, mse_loss
+from ..tensor import Tensor
+from .data import Digits, as_floats, batches
+from .evaluation import accuracy
+from .recipes import Recipe
+from .runs import Run
+
+ONE_HOT = np.eye(10, dtype=np.float32)
+
+LOSSES: dict[str, Callable[[Tensor, NDArray[Any]], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    # mse_loss is the mean over the outputs too: ten halves make it half the squared distance.
+    "quadratic": lambda outputs, labels: 5 * mse_loss(outputs, ONE_HOT.take(labels, axis=0)),
+}
+
+SCHEDULES = {"constant": optim.constant, "linear": optim.linear}
+
+SAMPLE = 10_000
+"""How many training images the training accuracy is measured on: as many as there are validation images in MNIST."""
+
+
+class Diverged(Exception):  # noqa: N818 - what happened is not a mistake in the program
+    """The loss became infinite or not a number."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training images gave.
+
+    Attributes
+    ----------
+    epoch : int
+        Its number, from 1.
+    loss : float
+        The mean over its mini-batches, each taken before its step.
+    training_accuracy, validation_accuracy : float
+        The part of the first 10,000 training images, and of the validation images, that was read right at its end.
+    learning_rate : float
+        At its last step.
+    images_per_second : float
+        In training, measuring left out.
+    seconds : float
+        From the start of training, measuring included.
+    """
+
+    epoch: int
+    loss: float
+    training_accuracy: float
+    validation_accuracy: float
+    learning_rate: float
+    images_per_second: float
+    seconds: float
+
+
+@dataclass
+class Trained:
+    """What `fit` returns: the model, what each epoch gave, and whether it was stopped early."""
+
+    model: Module
+    history: list[Epoch] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def fit(
+    recipe: Recipe,
+    digits: Digits,
+    *,
+    seed: int = 0,
+    run: Run | None = None,
+    on_batch: Callable[[int, int], None] = lambda epoch, images: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Trained:
+    """Train a recipe's net.
+
+    Ctrl-C ends it early; the model is as it was then.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The net and its settings.
+    digits : Digits
+        What to learn from; the test images are not looked at.
+    seed : int
+        Of the one Generator that draws the initial weights and shuffles the images: the same seed gives the same
+        weights, bit for bit, on one machine.
+    run : Run, optional
+        Where to keep the metrics and the model. Both are written at each epoch's end.
+    on_batch : callable, optional
+        Called with the epoch's number and how many of its images are done.
+    on_epoch : callable, optional
+        Called with each epoch's `Epoch`.
+
+    Raises
+    ------
+    Diverged
+        If the loss or a weight becomes infinite or not a number. The run keeps the model of the last good epoch.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from tinygrad_digits.digits import RECIPES, fit, load_mnist
+    >>> trained = fit(replace(RECIPES["sigmoid"], epochs=1), load_mnist())
+    >>> trained.history[0].validation_accuracy > 0.9
+    True
+    """
+    rng = np.random.default_rng(seed)
+    model = recipe.build(rng).train()
+    inputs, labels = as_floats(digits.train.images), digits.train.labels
+    held_out = as_floats(digits.validation.images), digits.validation.labels
+    optimizer = optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    steps_per_epoch = math.ceil(len(inputs) / recipe.batch_size)
+    schedule = SCHEDULES[recipe.schedule](recipe.lr, recipe.epochs * steps_per_epoch)
+    loss_of = LOSSES[recipe.loss]
+    trained = Trained(model)
+    kept = model.state_dict()
+    start = perf_counter()
+    step = 0
+    try:
+        for number in range(1, recipe.epochs + 1):
+            total, done = 0.0, 0
+            began = perf_counter()
+            with np.errstate(over="ignore", invalid="ignore"):  # a loss out of bounds is dealt with below
+                for images, digits_ in batches(inputs, labels, size=recipe.batch_size, rng=rng):
+                    optimizer.lr = schedule(step)
+                    loss = loss_of(model(images), digits_)
+                    value = loss.item()
+                    step += 1
+                    if not math.isfinite(value):
+                        raise Diverged(_diverged(f"the loss became {value}", step, optimizer.lr))
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    total += value
+                    done += len(images)
+                    on_batch(number, done)
+            took = perf_counter() - began
+            state = model.state_dict()
+            if not all(np.isfinite(weights).all() for weights in state.values()):
+                raise Diverged(_diverged("a weight became infinite or NaN", step, optimizer.lr))
+            kept = state
+            epoch = Epoch(
+                number,
+                total / steps_per_epoch,
+                accuracy(model, inputs[:SAMPLE], labels[:SAMPLE]),
+                accuracy(model, *held_out),
+                optimizer.lr,
+                done / took,
+                perf_counter() - start,
+            )
+            trained.history.append(epoch)
+            if run:
+                run.add(epoch, kept)
+            on_epoch(epoch)
+    except KeyboardInterrupt:
+        trained.interrupted = True
+    except Diverged:
+        model.load_state_dict(kept)
+        raise
+    finally:
+        model.eval()
+        if run:
+            run.save_model(model.state_dict())
+    return trained
+
+
+def _diverged(what: str, step: int, lr: float) -> str:
+    return f"{what} at step {step:,}, with a learning rate of {lr:g}: try a smaller one (--lr {lr / 10:.1g})"
