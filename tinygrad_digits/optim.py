@@ -93,10 +93,12 @@ class SGD:
             x = p._now()
             if decay:
                 g = np.add(g, np.multiply(x, decay, out=buffer), out=buffer)
+            moves = [(g, lr)]
             if v is not None:
                 np.add(np.multiply(v, self.momentum, out=v), g, out=v)
-                g = np.add(g, np.multiply(v, self.momentum), out=buffer) if self.nesterov else v
-            np.subtract(x, np.multiply(g, lr, out=buffer), out=x)
+                moves = [(g, lr), (v, lr * self.momentum)] if self.nesterov else [(v, lr)]
+            for direction, rate in moves:
+                np.subtract(x, np.multiply(direction, rate, out=buffer), out=x)
             p._updated()
 
 
