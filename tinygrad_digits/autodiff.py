@@ -7,20 +7,21 @@ operation itself, mostly a NumPy function, and has one rule per argument::
                         lambda g, out, a, b: g * a)
 
 ``g`` is the gradient of the loss with respect to the operation's result ``out``; the rule returns the gradient with
-respect to its argument (the vector-Jacobian product). A rule may only use functions that are in the table themselves and
-methods that arrays and Tensors share. So the same rule serves arrays, and Tensors when derivatives of derivatives are
-wanted. Rules need not think of broadcasting: the sweep undoes it.
+respect to its argument (the vector-Jacobian product). A rule may only use functions that are in the table themselves
+and methods that arrays and Tensors share. So the same rule serves arrays, and Tensors when derivatives of derivatives
+are wanted. Rules need not think of broadcasting: the sweep undoes it.
 
 This module knows NumPy only. A *node* of the graph is any object with the attributes ``_data`` (an array), ``_recipe``
 (how it was computed: operation, arguments, the values they had, keywords, the positions of the arguments that need a
-gradient; `LEAF` where the graph begins; None where no gradient is wanted), ``_lent`` and ``_retains_grad``. In the package
-there is one such class, ``Tensor``.
+gradient; `LEAF` where the graph begins; None where no gradient is wanted), ``_lent`` and ``_retains_grad``. In the
+package there is one such class, ``Tensor``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import wraps
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,13 @@ def defvjp(op: Op, *row: Rule | None) -> None:
         A NumPy function, or a function made by `primitive`.
     *row : callable or None
         ``rule(g, out, *args, **kwargs)`` returns the gradient for one argument, of that argument's shape or of one that
-        broadcasting would make of it. None: there is no derivative for this argument, and asking for one is an error.
+        broadcasting would make of it: a new array, `g` itself, or a view of it. None: there is no derivative for this
+        argument, and asking for one is an error.
 
     Raises
     ------
     TypeError
-        If no rule is given or one of them cannot be called.
+        If no rule is given, or more than the operation has arguments, or one of them cannot be called.
 
     Examples
     --------
@@ -75,12 +77,26 @@ def defvjp(op: Op, *row: Rule | None) -> None:
     """
     if not row or not all(rule is None or callable(rule) for rule in row):
         raise TypeError(f"defvjp({name(op)}, …) needs one rule (a function or None) for each argument")
+    most = _most_arguments(key(op))
+    if len(row) > most:
+        raise TypeError(f"defvjp({name(op)}, …) was given {len(row)} rules, for an operation of {most} arguments")
     rules[key(op)] = tuple(rule or _no_derivative(op, position) for position, rule in enumerate(row))
 
 
 def defvjp_each(op: Op, rule: Rule) -> None:
     """Enter one rule for all arguments of an operation that takes any number: ``rule(g, out, position, *args)``."""
     rules[key(op)] = _Each(rule)
+
+
+def _most_arguments(op: Op) -> float:
+    """How many positional arguments an operation takes."""
+    if isinstance(op, np.ufunc):
+        return op.nin
+    try:
+        kinds = [p.kind for p in signature(op).parameters.values()]
+    except ValueError:  # some functions written in C do not tell
+        return np.inf
+    return np.inf if Parameter.VAR_POSITIONAL in kinds else sum(kind is not Parameter.KEYWORD_ONLY for kind in kinds)
 
 
 class _Each:
@@ -104,7 +120,7 @@ def primitive(function: Op) -> Op:
     """Make a function of arrays an operation that Tensors can pass through.
 
     Given arrays only, it is the function as it was. Given a Tensor, it is recorded as one operation, and needs rules
-    entered by `defvjp`. Array arguments are positional, all others keywords.
+    entered by `defvjp`. Array arguments are positional, all others keywords. It must not write to its arguments.
 
     Examples
     --------
@@ -159,7 +175,7 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
     """Carry gradients from results back to where the graph begins.
 
     Iterative, in time linear in the size of the graph: a node's gradient is passed on once all its uses have sent
-    theirs. Nothing is stored on a node (but for those that `retain_grad` marks); gradients of intermediates die here.
+    theirs. Nothing is stored on a node; gradients of intermediates die here, but for those that `retain_grad` marks.
 
     Parameters
     ----------
@@ -175,7 +191,7 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
     Returns
     -------
     dict of node to array (to node, with `create_graph`)
-        The gradient of every leaf, and of every one of `inputs`, that was reached.
+        The gradient of every leaf, every one of `inputs`, and every node marked by `retain_grad`, that was reached.
     """
     uses = _count_uses(seeds, inputs)
     pending = dict(seeds)
@@ -185,22 +201,25 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
         node = ready.pop()
         g = pending.pop(node)
         op, args, values, kwargs, wanted = node._recipe
-        if node._retains_grad:
-            retain(node, g)
-        if op is None or node in inputs:
+        if op is None or node._retains_grad or node in inputs:
             reached[node] = g
-            continue
+            if op is None or node in inputs:
+                continue
         if not keep:
             node._recipe = FREED
         row = rules[op]
         given, out = (args, node) if create_graph else (values, node._data)
         for position in wanted:
-            passed = row[position](g, out, *given, **kwargs)
+            try:
+                rule = row[position]
+            except IndexError:
+                rule = _no_derivative(op, position)
+            passed = rule(g, out, *given, **kwargs)
             value = values[position]
             if passed.shape != value.shape:
                 passed = _unbroadcast(passed, value.shape, op)
             if passed.dtype is not value.dtype:
-                passed = passed.astype(value.dtype)
+                passed = _cast(passed, value.dtype, op)
             source = args[position]
             pending[source] = pending[source] + passed if source in pending else passed
             if uses[source] == 1:
@@ -219,17 +238,26 @@ def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]
         recipe = node._recipe
         if recipe is LEAF or node in inputs:
             continue
-        op, args, values, _, wanted = recipe
         if recipe is FREED:
             raise RuntimeError(
-                "backward() through a graph that an earlier backward() has freed. Pass retain_graph=True to the earlier "
-                "call, or compute the result anew"
+                "backward() through a graph that an earlier backward() has freed, or begun to free before it failed. "
+                "Pass retain_graph=True to the earlier call, or compute the result anew"
             )
+        try:
+            op, args, values, _, wanted = recipe
+        except TypeError:
+            raise RuntimeError(
+                f"requires_grad of {describe(node)}, was set to False after it had been used. Do so after backward()"
+            ) from None
         position = 0
         for source in args:
             value = values[position]
-            position += 1
-            if source is not value and (source._data is not value or source._lent is not None) and source._now() is not value:
+            position += 1  # noqa: SIM113 - counting by hand is faster than enumerate
+            if (
+                source is not value
+                and (source._data is not value or source._lent is not None)
+                and source._now() is not value
+            ):
                 raise RuntimeError(
                     f"argument {position} of {name(op)}, {describe(source)}, was changed after it was used, so the "
                     "gradient would be wrong. Change it after backward(), or use a copy of it"
@@ -244,9 +272,9 @@ def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]
     return uses
 
 
-def leaves(roots: Iterable[Any]) -> set[Any]:
-    """All nodes without a recipe, in need of a gradient, that the roots depend on."""
-    return {node for node in _count_uses(roots, ()) if node._recipe is LEAF}
+def depends_on_others(roots: Iterable[Any], inputs: Collection[Any]) -> bool:
+    """Whether the roots were also computed from leaves that are not, and are not behind, the inputs."""
+    return any(node._recipe is LEAF and node not in inputs for node in _count_uses(roots, inputs))
 
 
 def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:
@@ -261,11 +289,14 @@ def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:
     return fitted.reshape(shape)
 
 
-def retain(node: Any, g: Any) -> None:
-    """Add a gradient to a node's ``grad``."""
-    if isinstance(g, np.ndarray | np.generic):
-        g = np.array(g)
-    node.grad = g if node.grad is None else node.grad + g
+def _cast(g: Any, dtype: np.dtype[Any], op: Op) -> Any:
+    """Give a gradient the dtype of what it is the gradient of."""
+    if dtype.kind != "f" or g.dtype.kind == "c":
+        raise TypeError(
+            f"backward() through {name(op)}, which has a gradient of dtype {g.dtype} for an argument of dtype {dtype}: "
+            "gradients are of real floating-point numbers only. detach() what is not"
+        )
+    return g.astype(dtype)
 
 
 def describe(node: Any) -> str:

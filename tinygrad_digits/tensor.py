@@ -5,18 +5,18 @@ recorded. The derivative rules are elsewhere (``ops/``), and so is the sweep tha
 
 *Right or an error.* A recorded computation keeps the arrays it used. A tensor's version is the identity of its array:
 whoever changes a tensor gives it a new array object, so that the sweep sees the change. Arrays that are also in
-somebody else's hands (``asarray``, ``.data`` of a leaf, plain arrays used with tensors) are *lent*: a copy of their bytes
-tells whether they were written to.
+somebody else's hands (``asarray``, ``.data`` of a leaf, plain arrays used with tensors) are *lent*: a copy of their
+bytes tells whether they were written to.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,6 +28,7 @@ from .autodiff import LEAF, Op, describe, name
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 
 _SCALARS = frozenset({int, float, bool})
+_CONSTANTS = frozenset({int, float, bool, str, tuple, type(None)})
 
 Shape = tuple[int, ...]
 
@@ -57,7 +58,18 @@ def apply(op: Op, *args: Any, **kwargs: Any) -> Tensor:
     TypeError
         If a gradient may be wanted and the operation has no rule.
     """
+    if kwargs:
+        kwargs = {k: v if type(v) in _CONSTANTS else _fixed(v, k, op) for k, v in kwargs.items()}
     return _apply(op, args, kwargs)
+
+
+def _fixed(value: Any, keyword: str, op: Op) -> Any:
+    """A keyword's value as it is now, out of reach of later changes."""
+    if isinstance(value, Tensor):
+        if value._recipe is not None and _recording.get():
+            raise TypeError(f"{name(op)} has no derivative for {keyword}=: give it an array, or detach() the tensor")
+        return value.numpy()
+    return value.copy() if isinstance(value, np.ndarray | list | dict | set) else value
 
 
 def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
@@ -74,7 +86,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
             values.append(a)
             if type(a) not in _SCALARS:
                 plain = False
-        position += 1
+        position += 1  # noqa: SIM113 - counting by hand is faster than enumerate
     data = op(*values, **kwargs) if kwargs else op(*values)
     if type(data) is not np.ndarray:
         data = np.asarray(data)  # NumPy's scalars become arrays again
@@ -86,9 +98,9 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
             args = tuple(_constant(a, op) for a in args)
             values = [a._data if isinstance(a, Tensor) else a for a in args]
         recipe = (op, args, values, kwargs, wanted)
-    elif data.base is not None or any(data is value for value in values):
+    elif data.base is not None or any(data is value for value in values):  # noqa: SIM102 - the common case first
         # A view outside the graph would not notice that its tensor is changed: it gets memory of its own.
-        if wanted or any(isinstance(a, Tensor) and a._lent is not None for a in args):
+        if wanted or any(a._lent is not None if isinstance(a, Tensor) else isinstance(a, np.ndarray) for a in args):
             data = data.copy()
     tensor: Tensor = _allocate(Tensor)  # as _new does; a call less is 5 % of a small operation
     tensor._data = data
@@ -114,18 +126,21 @@ _allocate = object.__new__
 
 
 def _constant(a: Any, op: Op) -> Any:
-    """Make a plain argument fit to be kept in a recipe: arrays can change, and so are watched."""
-    if isinstance(a, list):
-        a = np.asarray(a)
-    if isinstance(a, np.ndarray | np.generic | complex) and np.iscomplexobj(a):
+    """Make a plain argument fit to be kept in a recipe: arrays and lists can change, and so are watched."""
+    if isinstance(a, (Tensor, int, float, np.floating, np.integer, np.bool)) or op is operator.getitem:
+        return a
+    array = np.asarray(a)
+    if array.dtype.kind == "c":
         raise TypeError(f"{name(op)} of a tensor that needs a gradient and a complex number: complex has no rules here")
-    return _lend(a) if isinstance(a, np.ndarray) else a
+    return _lend(array) if array.dtype.kind in "biuf" else a
 
 
 def _lend(array: NDArray[Any]) -> Tensor:
     """Make a Tensor of an array that others hold too."""
-    base = array if array.base is None else array.base
-    fixed = not array.flags.writeable and (isinstance(base, bytes) or not getattr(base, "flags", array.flags).writeable)
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and not owner.flags.writeable:
+        owner = owner.base
+    fixed = owner is None or isinstance(owner, bytes)
     return _new(array, lent=None if fixed else array.tobytes())
 
 
@@ -163,7 +178,7 @@ def is_recording() -> bool:
 # -------------------------------------------------------------------------------------------------------- making them
 
 
-def tensor(data: ArrayLike, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: ArrayLike, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor with a copy of some data.
 
     Parameters
@@ -178,7 +193,10 @@ def tensor(data: ArrayLike, *, dtype: DTypeLike = None, requires_grad: bool = Fa
     Raises
     ------
     TypeError
-        If the data are not numbers, or need a gradient and are not floating point.
+        If the data are not numbers; need a gradient and are not floating point; or hold tensors that need a gradient
+        (``np.stack`` joins these).
+    ValueError
+        If a nested list is ragged.
 
     Examples
     --------
@@ -190,8 +208,8 @@ def tensor(data: ArrayLike, *, dtype: DTypeLike = None, requires_grad: bool = Fa
     return _leaf(_new(_numbers(np.array(data, dtype=dtype, order="C"))), requires_grad)
 
 
-def asarray(data: ArrayLike | Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
-    """Make a Tensor that shares its memory with an array where it can; a Tensor is handed back as it is.
+def asarray(data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Make a Tensor that shares its memory with an array where it can; a Tensor that fits is handed back as it is.
 
     As the array may change under it, each use compares it with a copy; read-only arrays are exempt. The parameters and
     errors are those of `tensor`.
@@ -207,14 +225,15 @@ def asarray(data: ArrayLike | Tensor, *, dtype: DTypeLike = None, requires_grad:
     """
     if isinstance(data, Tensor):
         fitting = data if dtype is None or data.dtype == dtype else data.astype(dtype)
-        return _leaf(fitting, True) if requires_grad and not data.requires_grad else fitting
+        return fitting if fitting.requires_grad or not requires_grad else tensor(fitting, requires_grad=True)
     array = _numbers(np.asarray(data, dtype=dtype))
-    return _leaf(_lend(array) if array is data or array.base is not None else _new(array), requires_grad)
+    shared = array.base is not None or not isinstance(data, int | float | complex | list | tuple | np.generic)
+    return _leaf(_lend(array) if shared else _new(array), requires_grad)
 
 
 def _numbers(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind not in "fiubc":
-        raise TypeError(f"a Tensor holds numbers, but this data has dtype {array.dtype}. Is a list ragged?")
+        raise TypeError(f"a Tensor holds numbers, but this data has dtype {array.dtype}")
     return array
 
 
@@ -294,7 +313,7 @@ class Tensor:
 
     _apply = staticmethod(apply)
 
-    def __init__(self, data: ArrayLike, *, dtype: DTypeLike = None, requires_grad: bool = False) -> None:
+    def __init__(self, data: ArrayLike, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> None:
         made = tensor(data, dtype=dtype, requires_grad=requires_grad)
         for slot in Tensor.__slots__[1:]:
             setattr(self, slot, getattr(made, slot))
@@ -311,6 +330,7 @@ class Tensor:
 
     @property
     def data(self) -> NDArray[Any]:
+        """The numbers, as an array."""
         if self._recipe is LEAF:
             if self._lent is None:
                 self._lent = self._data.tobytes()
@@ -322,7 +342,9 @@ class Tensor:
     @data.setter
     def data(self, value: ArrayLike | Tensor) -> None:
         if not self.is_leaf:
-            raise RuntimeError(f"only the data of a leaf can be assigned, and this is {describe(self)}. detach() it first")
+            raise RuntimeError(
+                f"only the data of a leaf can be assigned, and this is {describe(self)}. detach() it first"
+            )
         value = value._data if isinstance(value, Tensor) else np.asarray(value)
         if value.shape != self._data.shape or not np.can_cast(value.dtype, self._data.dtype, "same_kind"):
             raise ValueError(
@@ -340,6 +362,7 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
+        """Whether a gradient is wanted."""
         return self._recipe is not None
 
     @requires_grad.setter
@@ -360,7 +383,11 @@ class Tensor:
         return self._recipe is None or self._recipe is LEAF
 
     def backward(
-        self, gradient: ArrayLike | Tensor | None = None, *, retain_graph: bool | None = None, create_graph: bool = False
+        self,
+        gradient: ArrayLike | Tensor | None = None,
+        *,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
     ) -> None:
         """Add the gradient of this tensor to the ``grad`` of every leaf it was computed from.
 
@@ -371,16 +398,18 @@ class Tensor:
         retain_graph : bool
             Keep the graph for another call. By default it is freed, unless `create_graph`.
         create_graph : bool
-            Record the sweep too: ``grad`` then holds Tensors, which can be differentiated in turn. Set ``grad`` to None
-            when done with them, as they and the graph hold each other.
+            Record the sweep too: ``grad`` then holds Tensors, which can be differentiated in turn. Set ``grad`` to
+            None when done with them, as they and the graph hold each other.
 
         Raises
         ------
         ValueError
             If the tensor is no scalar and no `gradient` is given, or one of another shape.
+        TypeError
+            If the tensor or the gradient is not of real numbers.
         RuntimeError
-            If the tensor needs no gradient, the graph was freed, or a tensor was changed after it had been used. Nothing
-            is stored then.
+            If the tensor needs no gradient, the graph was freed, or a tensor was changed after it had been used.
+            Nothing is stored then.
 
         Examples
         --------
@@ -392,43 +421,44 @@ class Tensor:
         """
         if self._recipe is None:
             raise RuntimeError(
-                f"backward() on {describe(self)}, which was not computed from a tensor that requires a gradient. Make one "
-                "with tg.tensor(…, requires_grad=True), and compute outside tg.no_grad()"
+                f"backward() on {describe(self)}, which was not computed from a tensor that requires a gradient. Make "
+                "one with tg.tensor(…, requires_grad=True), and compute outside tg.no_grad()"
             )
         seed: Any = self._seed(gradient)
         if retain_graph is None:
             retain_graph = create_graph
-        if create_graph:
-            with recording(True):
-                seed = seed if isinstance(seed, Tensor) else _new(seed)
-                found = autodiff.sweep({self: seed}, create_graph=True, keep=retain_graph)
-        else:
-            seed = seed._data if isinstance(seed, Tensor) else seed
-            found = autodiff.sweep({self: seed}, create_graph=False, keep=retain_graph)
-        stored = {id(seed)}
-        for leaf, g in found.items():
-            if leaf._retains_grad:
-                continue
-            if not create_graph:
-                if type(g) is not np.ndarray:
-                    g = np.asarray(g)
-                if g.base is not None or id(g) in stored:
-                    g = g.copy()  # no two gradients share memory
+        with recording(create_graph):
+            if create_graph:  # the graph to come keeps the seed
+                seed = +seed if isinstance(seed, Tensor) else tensor(seed)
+            elif isinstance(seed, Tensor):
+                seed = seed._data
+            stored = {id(seed)}
+            for node, g in autodiff.sweep({self: seed}, create_graph=create_graph, keep=retain_graph).items():
+                if create_graph:
+                    g = g if isinstance(g, Tensor) else tensor(g)
+                elif type(g) is not np.ndarray or g.base is not None or id(g) in stored:
+                    g = np.array(g)  # no two gradients share memory
                 stored.add(id(g))
-            leaf.grad = g if leaf.grad is None else leaf.grad + g
+                if node.grad is not None:
+                    g = node.grad + g
+                node.grad = g if isinstance(g, Tensor) else np.asarray(g)
 
     def _seed(self, gradient: ArrayLike | Tensor | None) -> NDArray[Any] | Tensor:
         """What a sweep from this tensor starts from."""
+        if self._data.dtype.kind != "f":
+            raise TypeError(f"backward() needs floating-point numbers to start from, and this is {describe(self)}")
         if gradient is None:
             if self._data.size != 1:
                 raise ValueError(
-                    f"backward() needs a scalar, but this tensor has shape {self.shape}. Call .sum() first, or pass the "
-                    "gradient to start from"
+                    f"backward() needs a scalar, but this tensor has shape {self.shape}. Call .sum() first, or pass "
+                    "the gradient to start from"
                 )
             return np.ones(self._data.shape, self._data.dtype)
         seed = gradient if isinstance(gradient, Tensor) else np.asarray(gradient)
         if seed.shape != self._data.shape:
-            raise ValueError(f"the gradient to start from has shape {seed.shape}, the tensor {self._data.shape}: make them equal")
+            raise ValueError(
+                f"the gradient to start from has shape {seed.shape}, the tensor {self._data.shape}: make them equal"
+            )
         if seed.dtype.kind not in "fiu":
             raise TypeError(f"the gradient to start from must be real numbers, not {seed.dtype}")
         return seed if seed.dtype == self._data.dtype else seed.astype(self._data.dtype)
@@ -437,7 +467,7 @@ class Tensor:
         """Have `backward` fill ``grad`` of this tensor too, although it is no leaf."""
         if self._recipe is None:
             raise RuntimeError(f"retain_grad() on {describe(self)}, which needs no gradient")
-        self._retains_grad = not self.is_leaf
+        self._retains_grad = True
 
     def detach(self) -> Tensor:
         """Give a copy that has no part in the graph."""
@@ -461,23 +491,28 @@ class Tensor:
 
     __array_priority__ = 1000.0
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if self._recipe is not None:
             raise TypeError(
                 f"making an array of {describe(self)}, which requires a gradient, would silently leave the graph. Use "
-                "t.detach() or t.numpy() to leave it, or tg's and NumPy's own functions to stay in it"
+                "t.detach() or t.numpy() to leave it; to join tensors and stay in it, np.stack([…])"
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__":
             return _call(ufunc, inputs, kwargs)
-        reduction = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}.get(ufunc)
-        if method == "reduce" and reduction is not None:
-            return _call(reduction, inputs[:1], {"axis": 0, **dict(zip(("axis",), inputs[1:], strict=False)), **kwargs})
-        if method in ("reduce", "accumulate", "outer", "reduceat") and not (_recording.get() and _tracked((inputs, kwargs))):
+        if method == "reduce" and ufunc in _REDUCTIONS:
+            return _call(
+                _REDUCTIONS[ufunc], inputs[:1], {"axis": 0, **dict(zip(("axis",), inputs[1:], strict=False)), **kwargs}
+            )
+        if method in ("reduce", "accumulate", "outer", "reduceat") and not (
+            _recording.get() and _tracked((inputs, kwargs))
+        ):
             return _on_arrays(getattr(ufunc, method), inputs, kwargs)
-        raise TypeError(f"np.{ufunc.__name__}.{method} does not take Tensors. Use NumPy's functions: np.sum, np.max, t[…]")
+        raise TypeError(
+            f"np.{ufunc.__name__}.{method} does not take Tensors. Use NumPy's functions: np.sum, np.max, t[…]"
+        )
 
     def __array_function__(self, func: Op, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         return _call(func, args, kwargs)
@@ -496,9 +531,9 @@ class Tensor:
     __iadd__, __isub__, __imul__ = _in_place(np.add), _in_place(np.subtract), _in_place(np.multiply)
     __itruediv__, __ipow__, __imatmul__ = _in_place(np.divide), _in_place(np.power), _in_place(np.matmul)
 
-    __lt__, __le__ = _untracked(np.less), _untracked(np.less_equal)
-    __gt__, __ge__ = _untracked(np.greater), _untracked(np.greater_equal)
-    __eq__, __ne__ = _untracked(np.equal), _untracked(np.not_equal)  # type: ignore[assignment]
+    __lt__, __le__ = _untracked(operator.lt), _untracked(operator.le)
+    __gt__, __ge__ = _untracked(operator.gt), _untracked(operator.ge)
+    __eq__, __ne__ = _untracked(operator.eq), _untracked(operator.ne)
     __and__, __rand__ = _untracked(np.bitwise_and), _untracked(np.bitwise_and)
     __or__, __ror__ = _untracked(np.bitwise_or), _untracked(np.bitwise_or)
     __xor__, __rxor__ = _untracked(np.bitwise_xor), _untracked(np.bitwise_xor)
@@ -512,8 +547,8 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise TypeError(
-            "a Tensor's elements cannot be assigned. Make a new one: np.where(mask, value, x) or np.concatenate([…]); to "
-            "give a leaf other numbers, assign x.data"
+            "a Tensor's elements cannot be assigned. Make a new one: np.where(mask, value, x) or np.concatenate([…]); "
+            "to give a leaf other numbers, assign x.data"
         )
 
     # ------------------------------------------------------------------------------------------ as a Python container
@@ -539,7 +574,7 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
-        return operator.index(self._data)  # type: ignore[arg-type]
+        return operator.index(self._data)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -562,24 +597,28 @@ class Tensor:
         return _restore, (self._data, self.requires_grad, self.grad)
 
     def __copy__(self) -> Tensor:
-        return apply(np.positive, self)
+        return self.copy()
 
     # ---------------------------------------------------------------------------------------- ndarray's own properties
 
     @property
     def shape(self) -> Shape:
+        """The length of each axis."""
         return self._data.shape
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return self._data.ndim
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return self._data.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The elements' type."""
         return self._data.dtype
 
     @property
@@ -609,6 +648,14 @@ class Tensor:
     def min(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
         """`numpy.min`; ties share the gradient equally."""
         return apply(np.min, self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: int | Shape | None = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """`numpy.var`."""
+        return apply(np.var, self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: int | Shape | None = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """`numpy.std`, with gradient 0 where all elements are equal."""
+        return apply(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """`numpy.argmax`, untracked."""
@@ -655,14 +702,19 @@ class Tensor:
         return apply(np.clip, self, a_min=min, a_max=max)
 
     def astype(self, dtype: DTypeLike) -> Tensor:
-        """`numpy.ndarray.astype`: a copy in another dtype; tracked between floating-point dtypes only."""
-        if np.dtype(dtype).kind == "f":
-            return apply(np.astype, self, dtype=np.dtype(dtype))
+        """`numpy.ndarray.astype`: a copy in another dtype. Integers and truths carry no gradient."""
+        dtype = np.dtype(dtype)
+        if dtype.kind == "f":
+            return _apply(np.astype, (self, dtype), {})
+        if dtype.kind == "c" and self._recipe is not None:
+            raise TypeError(
+                f"{describe(self)}, needs a gradient, and complex numbers have none here. detach() it first"
+            )
         return _new(self._data.astype(dtype))
 
     def copy(self) -> Tensor:
         """`numpy.copy`, tracked."""
-        return apply(np.positive, self)
+        return apply(np.copy, self)
 
 
 def _restore(data: NDArray[Any], requires_grad: bool, grad: Any) -> Tensor:
@@ -677,57 +729,77 @@ def _spread(numbers: Any) -> Any:
 
 
 def _plain_index(index: Any) -> tuple[Any, ...]:
-    """An index as a tuple that nobody else can change."""
-    return tuple(
-        np.array(part) if isinstance(part, np.ndarray | list) else part.numpy() if isinstance(part, Tensor) else part
-        for part in (index if isinstance(index, tuple) else (index,))
-    )
+    """An index as a tuple of numbers, slices, None, … and arrays, all out of reach of later changes."""
+    return tuple(map(_plain_part, index if isinstance(index, tuple) else (index,)))
 
 
-# ------------------------------------------------------------------------------------------------------ NumPy's functions
+def _plain_part(part: Any) -> Any:
+    if part is None or part is ... or isinstance(part, (int, np.integer, np.bool)):
+        return part
+    if isinstance(part, slice):
+        return slice(*(i if i is None else operator.index(i) for i in (part.start, part.stop, part.step)))
+    if isinstance(part, Tensor):
+        return part.numpy()
+    array = np.array(part)
+    return array if array.size or isinstance(part, np.ndarray) else array.astype(np.intp)
+
+
+# -------------------------------------------------------------------------------------------------- NumPy's functions
 
 
 def _call(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Answer a NumPy function that was given a Tensor."""
+    if kwargs.get("out") is not None:
+        raise TypeError(
+            f"{name(func)} with a Tensor cannot write to an array (out=, or array += tensor): take its result instead, "
+            "x = x + y"
+        )
     if func in autodiff.composites:
-        return autodiff.composites[func](*args, **kwargs)
+        composite = autodiff.composites[func]
+        return composite(*args, **_known(func, kwargs, _defaults(composite))) if kwargs else composite(*args)
+    if func is np.where and len(args) == 1:
+        func = np.nonzero
     if func in autodiff.rules:
-        return apply(func, *args) if isinstance(func, np.ufunc) and not kwargs else _apply_bound(func, args, kwargs)
+        return (
+            _apply(func, tuple(args), {}) if isinstance(func, np.ufunc) and not kwargs else _bound(func, args, kwargs)
+        )
     if func in autodiff.nondifferentiable or not (_recording.get() and _tracked((args, kwargs))):
         return _on_arrays(func, args, kwargs)
     raise autodiff.missing_rule(func)
 
 
-def _apply_bound(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
-    """Sort the arguments of a NumPy function into arrays and keywords; refuse keywords that its rule does not know."""
-    arrays, known = _parameters(func)
+def _bound(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+    """Apply a function of the table with its arguments sorted into arrays and keywords."""
+    row: Any = autodiff.rules[func]
     if isinstance(func, np.ufunc):
-        given = kwargs
-        values = args
-    else:
-        names = tuple(signature(func).parameters) if len(args) > len(arrays) or any(n in kwargs for n in arrays) else arrays
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        values = [given.pop(n) for n in arrays if n in given]
-    for keyword in [n for n in given if n not in known]:
-        value = given.pop(keyword)
-        if value is not None and not (keyword == "where" and value is True) and value is not np._NoValue:
-            raise TypeError(f"{name(func)} of a Tensor does not take {keyword}=: its derivative rule knows "
-                            f"{', '.join(f'{n}=' for n in known) or 'no keywords'}")
+        return apply(func, *args, **_known(func, kwargs, ()))
+    names, count = list(_defaults(func)), len(row)
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    arrays = [given.pop(n) for n in names[:count] if n in given]
+    return apply(func, *arrays, **_known(func, given, list(_defaults(row[0]))[2 + count :]))
+
+
+def _known(func: Op, given: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """The keywords without those that say what holds anyway. Others that are not known are refused."""
+    usual = _UFUNC_DEFAULTS if isinstance(func, np.ufunc) else _defaults(func)
     for keyword, value in given.items():
-        if isinstance(value, Tensor):
-            raise TypeError(f"{name(func)} takes no Tensor for {keyword}=: give it an array or a number")
-    return apply(func, *values, **given)
+        if keyword not in known and not (value is usual.get(keyword, given) or (keyword == "where" and value is True)):
+            raise TypeError(
+                f"{name(func)} of a Tensor does not take {keyword}=: its derivative rule knows "
+                f"{', '.join(f'{n}=' for n in known) or 'no keywords'}"
+            )
+    return {k: v for k, v in given.items() if k in known and v is not np._NoValue}
+
+
+_REDUCTIONS: dict[np.ufunc, Op] = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
+
+_UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True, "signature": None}
 
 
 @cache
-def _parameters(func: Op) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of a function's array arguments, and of the keywords its rule knows."""
-    row = autodiff.rules[func]
-    parameters = list(signature(row[0]).parameters.values())[2:]
-    keywords = tuple(p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY)
-    count = len(parameters) - len(keywords)
-    own = () if isinstance(func, np.ufunc) else tuple(signature(func).parameters)
-    return own[:count], keywords
+def _defaults(func: Op) -> dict[str, Any]:
+    """The names of a function's parameters, and their defaults."""
+    return {p.name: p.default for p in signature(func).parameters.values()}
 
 
 def _tracked(value: Any) -> bool:
@@ -740,7 +812,7 @@ def _tracked(value: Any) -> bool:
 
 
 def _on_arrays(func: Op, args: Any, kwargs: Any) -> Any:
-    """Call a function on read-only arrays in place of Tensors, and make Tensors, untracked, of the arrays it returns."""
+    """Call a function on read-only arrays in place of Tensors; make untracked Tensors of the arrays it returns."""
     return _wrapped(func(*_unwrapped(args), **_unwrapped(kwargs)))
 
 
@@ -758,8 +830,7 @@ def _unwrapped(value: Any) -> Any:
 
 def _wrapped(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
-        array = np.asarray(value)
-        return _new(array if array.base is None else array.copy())
+        return _new(np.array(value))
     if isinstance(value, list | tuple):
         parts = [_wrapped(v) for v in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)

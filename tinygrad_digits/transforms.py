@@ -1,20 +1,21 @@
 """Derivatives of functions: grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp.
 
-Arrays in, arrays out; Tensors in, Tensors out, and these can be differentiated in turn, so that the transforms nest. Inputs
-and outputs may be nested in tuples, lists and dicts. An input that the output does not depend on has gradient zero. The
+Arrays in, arrays out; Tensors in, Tensors out. The results can be differentiated in turn, so that the transforms nest:
+a function that uses other tensors which need a gradient also gives Tensors, tracked, whatever its arguments. Inputs and
+outputs may be nested in tuples, lists and dicts. An input that the output does not depend on has gradient zero. The
 ``grad`` of tensors is never touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from . import autodiff
-from .tensor import Tensor, apply, no_grad, recording, tensor
+from .autodiff import depends_on_others, name, sweep
+from .tensor import Tensor, is_recording, recording, tensor
 
 Function = Callable[..., Any]
 Argnums = int | tuple[int, ...]
@@ -51,11 +52,11 @@ def value_and_grad(f: Function, argnums: Argnums = 0) -> Function:
     def value_and_gradient(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         chosen = _choose(f, args, positions)
-        value, pull = _linearize(lambda *xs: f(*_replaced(args, positions, xs), **kwargs), chosen)
+        value, pull, _ = _linearize(lambda *xs: f(*_replaced(args, positions, xs), **kwargs), chosen)
         if isinstance(value, dict | list | tuple) or np.size(value) != 1:
             what = f"shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
             raise TypeError(
-                f"grad needs a function with a scalar result, and {autodiff.name(f)} returned {what}. Sum it, or use "
+                f"grad needs a function with a scalar result, and {name(f)} returned {what}. Sum it, or use "
                 "tg.jacobian or tg.vjp"
             )
         gradients = pull(_like(np.ones(value.shape, value.dtype), value))
@@ -94,14 +95,14 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
     >>> pull(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
-    return _linearize(f, _choose(f, xs, tuple(range(len(xs)))))
+    return _linearize(f, _choose(f, xs, tuple(range(len(xs)))))[:2]
 
 
 def jvp(f: Function, xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tuple[Any, Any]:
     """Compute ``f(*xs)`` and its derivative along the directions ``vs``.
 
-    Reverse mode done twice: the vector-Jacobian product is linear in its cotangent, and the transpose of that linear map
-    is the derivative wanted (Townsend, "A new trick for calculating Jacobian vector products", 2017).
+    Reverse mode done twice: the vector-Jacobian product is linear in its cotangent, and the transpose of that linear
+    map is the derivative wanted (Townsend, "A new trick for calculating Jacobian vector products", 2017).
 
     Examples
     --------
@@ -109,23 +110,25 @@ def jvp(f: Function, xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tuple[Any, Any
     >>> tg.jvp(np.sin, (0.0,), (2.0,))
     (array(0.), array(2.))
     """
+    xs, vs = tuple(xs), tuple(vs)
     if len(xs) != len(vs):
         raise TypeError(f"jvp got {len(xs)} inputs and {len(vs)} directions: give one direction for each input")
     chosen = _choose(f, xs, tuple(range(len(xs))))
-    numbers = _leaves(chosen)
-    directions = _leaves(tuple(vs))
-    for x, v in zip(numbers, directions, strict=True):
-        if np.shape(x) != np.shape(v):
-            raise ValueError(f"a direction has shape {np.shape(v)}, and its input {np.shape(x)}: make them equal")
-    outer = [x if isinstance(x, Tensor) else tensor(x) for x in numbers]
-    value, pull = _linearize(f, _nest(chosen, outer))
-    leaves = _leaves(value)
-    dummies = [tensor(np.zeros(y.shape, y.dtype), requires_grad=True) for y in leaves]
-    _, push = _linearize(lambda *us: pull(_nest(value, us)), tuple(dummies))
-    found = push(_nest(chosen, [v if isinstance(v, Tensor) else tensor(v, dtype=x.dtype) for x, v in zip(outer, directions, strict=True)]))
-    if _any_tensor((xs, vs)):
+    inputs = [x if isinstance(x, Tensor) else tensor(x) for x in _leaves(chosen)]
+    directions = _matching(xs, vs, "direction", "input")
+    for x, v in zip(inputs, directions, strict=True):
+        if np.shape(v) != x.shape:
+            raise ValueError(f"a direction has shape {np.shape(v)}, and its input {x.shape}: make them equal")
+    value, pull, live = _linearize(f, _nest(chosen, inputs))
+    live = live or (is_recording() and _any_tracked(directions))
+    dummies = [np.zeros(y.shape, y.dtype if y.dtype.kind == "f" else float) for y in _leaves(value)]
+    _, push, _ = _linearize(lambda *us: pull(_nest(value, us)), tuple(map(tensor, dummies)))
+    found = push(_nest(chosen, directions))
+    if live:
         return value, _nest(value, found)
-    return _nest(value, [y.numpy() for y in leaves]), _nest(value, [t.numpy() for t in found])
+    if _any_tensor((xs, vs)):
+        return value, _nest(value, [t.detach() for t in found])
+    return _nest(value, [y.numpy() for y in _leaves(value)]), _nest(value, [t.numpy() for t in found])
 
 
 def jacobian(f: Function, argnums: int = 0) -> Function:
@@ -142,7 +145,7 @@ def jacobian(f: Function, argnums: int = 0) -> Function:
     @wraps(f)
     def all_derivatives(*args: Any, **kwargs: Any) -> Any:
         (x,) = chosen = _choose(f, args, (argnums,))
-        value, pull = _linearize(lambda x: f(*_replaced(args, (argnums,), (x,)), **kwargs), chosen)
+        value, pull, _ = _linearize(lambda x: f(*_replaced(args, (argnums,), (x,)), **kwargs), chosen)
         if not (hasattr(value, "shape") and hasattr(x, "shape")):
             raise TypeError("jacobian takes functions of one array that return one array: use tg.vjp for nested ones")
         rows = []
@@ -181,10 +184,13 @@ def hvp(f: Function) -> Function:
     """
 
     def product(x: Any, v: Any) -> Any:
-        (given,) = _choose(f, (x,), (0,))
-        if np.shape(given) != np.shape(v):
-            raise ValueError(f"the direction has shape {np.shape(v)}, and the input {np.shape(given)}: make them equal")
-        return grad(lambda x: np.sum(grad(f)(x) * v))(given)
+        directions = _matching(x, v, "direction", "input")
+        for given, direction in zip(_leaves(x), directions, strict=True):
+            if np.shape(given) != np.shape(direction):
+                raise ValueError(
+                    f"the direction has shape {np.shape(direction)}, and the input {np.shape(given)}: make them equal"
+                )
+        return grad(lambda x: sum(np.sum(g * d) for g, d in zip(_leaves(grad(f)(x)), directions, strict=True)))(x)
 
     return product
 
@@ -192,54 +198,57 @@ def hvp(f: Function) -> Function:
 # -------------------------------------------------------------------------------------------------------- one pullback
 
 
-def _linearize(f: Function, xs: tuple[Any, ...]) -> tuple[Any, Function]:
-    """Call ``f`` on tensors made of ``xs``; return its value and its pullback."""
+def _linearize(f: Function, xs: tuple[Any, ...]) -> tuple[Any, Function, bool]:
+    """Call ``f`` on tensors made of ``xs``; return its value, its pullback, and whether these are to be recorded."""
     given = _leaves(xs)
-    tracked = _any_tensor(given)
+    outside = is_recording()
     with recording():
-        inputs = [apply(np.positive, _tracked(x)) if isinstance(x, Tensor) else tensor(x, requires_grad=True) for x in given]
+        inputs = [+x if isinstance(x, Tensor) and x.requires_grad else tensor(x, requires_grad=True) for x in given]
         made = f(*_nest(xs, inputs))
-    results = _leaves(made)
-    results = [y if isinstance(y, Tensor) else tensor(y) for y in results]
-    value = _nest(made, results if tracked else [y.numpy() for y in results])
+    results = [y if isinstance(y, Tensor) else tensor(y) for y in _leaves(made)]
+    tracked = [y for y in results if y.requires_grad]
+    ends = set(inputs)
+    live = outside and (_any_tracked(given) or depends_on_others(tracked, ends))
+    as_tensors = live or _any_tensor(given)
+    value = _nest(made, results if live else [y.detach() if as_tensors else y.numpy() for y in results])
 
     def pull(cotangent: Any) -> Any:
+        flat = _matching(made, cotangent, "cotangent", "result")
+        tensors = as_tensors or _any_tensor(flat)
+        record = is_recording() and (live or _any_tracked(flat))
         seeds: dict[Tensor, Any] = {}
-        flat = _leaves(cotangent)
-        live = tracked or _any_tensor(flat)
         for y, c in zip(results, flat, strict=True):
             if np.shape(c) != y.shape:
                 raise ValueError(f"a cotangent has shape {np.shape(c)}, and its result {y.shape}: make them equal")
             if y.requires_grad:
-                c = c if isinstance(c, Tensor) or not live else tensor(c, dtype=y.dtype)
-                c = c if isinstance(c, Tensor) else np.asarray(c, dtype=y.dtype)
+                if record:
+                    c = c.astype(y.dtype) if isinstance(c, Tensor) else tensor(c, dtype=y.dtype)
+                else:
+                    c = np.asarray(c.numpy() if isinstance(c, Tensor) else c, dtype=y.dtype)
                 seeds[y] = seeds[y] + c if y in seeds else c
-        with recording() if live else no_grad():
-            found = autodiff.sweep(seeds, create_graph=live, keep=True, inputs=set(inputs))
-        gradients = [found.get(x) for x in inputs]
-        zeros = [np.zeros(x.shape, x.dtype) for x in inputs]
-        if live:
-            return _nest(xs, [tensor(z) if g is None else g for g, z in zip(gradients, zeros, strict=True)])
-        return _nest(xs, [z if g is None else np.array(g) for g, z in zip(gradients, zeros, strict=True)])
+        with recording(record):
+            found = sweep(seeds, create_graph=record, keep=True, inputs=ends)
+        gradients = [found[x] if x in found else np.zeros(x.shape, x.dtype) for x in inputs]
+        if tensors:
+            return _nest(xs, [g if isinstance(g, Tensor) else tensor(g) for g in gradients])
+        return _nest(xs, [np.array(g) for g in gradients])
 
-    return value, pull
-
-
-def _tracked(x: Tensor) -> Tensor:
-    return x if x.requires_grad else tensor(x.numpy(), requires_grad=True)
+    return value, pull, live
 
 
 def _choose(f: Function, args: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
     """The arguments to differentiate, as floating-point arrays or Tensors."""
     if any(not -len(args) <= p < len(args) for p in positions):
-        raise TypeError(f"argnums={positions} of {autodiff.name(f)}, which got {len(args)} positional arguments")
+        raise TypeError(f"argnums={positions} of {name(f)}, which got {len(args)} positional arguments")
+    if len({p % len(args) for p in positions}) < len(positions):
+        raise TypeError(f"argnums={positions} of {name(f)} names an argument twice")
     chosen = tuple(args[p] for p in positions)
     leaves = _leaves(chosen)
     arrays = [x if isinstance(x, Tensor) else np.asarray(x) for x in leaves]
     for x in arrays:
         if x.dtype.kind != "f":
             raise TypeError(
-                f"cannot differentiate {autodiff.name(f)} by an argument of dtype {x.dtype}: derivatives are taken of "
+                f"cannot differentiate {name(f)} by an argument of dtype {x.dtype}: derivatives are taken of "
                 "floating-point numbers. Write 1.0 for 1"
             )
     return tuple(_nest(chosen, arrays))
@@ -269,20 +278,40 @@ def _leaves(tree: Any) -> list[Any]:
     return [tree]
 
 
-def _nest(tree: Any, leaves: Any) -> Any:
+def _matching(tree: Any, other: Any, what: str, whose: str) -> list[Any]:
+    """The leaves of another tree, which must be nested as the tree is, in the tree's order."""
+    if isinstance(tree, dict) and isinstance(other, dict) and tree.keys() == other.keys():
+        pairs = [(tree[k], other[k]) for k in tree]
+    elif isinstance(tree, tuple | list) and isinstance(other, tuple | list) and len(tree) == len(other):
+        pairs = list(zip(tree, other, strict=True))
+    elif isinstance(tree, dict | tuple | list):
+        raise TypeError(f"a {what} must be nested as its {whose} is, {_sketch(tree)}, and this one is {_sketch(other)}")
+    else:
+        return [other]
+    return [leaf for pair in pairs for leaf in _matching(*pair, what, whose)]
+
+
+def _sketch(tree: Any) -> str:
+    if isinstance(tree, dict):
+        return f"a dict with the keys {list(tree)}"
+    return f"a {type(tree).__name__}" + (f" of length {len(tree)}" if isinstance(tree, tuple | list) else "")
+
+
+def _nest(tree: Any, leaves: Iterable[Any]) -> Any:
     """The same nesting with other leaves."""
-    supply = iter(leaves)
-
-    def build(tree: Any) -> Any:
-        if isinstance(tree, dict):
-            return {k: build(v) for k, v in tree.items()}
-        if isinstance(tree, tuple | list):
-            parts = [build(v) for v in tree]
-            return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-        return next(supply)
-
-    return build(tree)
+    if isinstance(tree, dict):
+        supply = iter(leaves)
+        return {k: _nest(v, supply) for k, v in tree.items()}
+    if isinstance(tree, tuple | list):
+        supply = iter(leaves)
+        parts = [_nest(v, supply) for v in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return next(iter(leaves))
 
 
 def _any_tensor(tree: Any) -> bool:
     return any(isinstance(leaf, Tensor) for leaf in _leaves(tree))
+
+
+def _any_tracked(leaves: list[Any]) -> bool:
+    return any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves)

@@ -38,7 +38,9 @@ def dot(a, b):
     if 0 in (np.ndim(a), np.ndim(b)):
         return np.multiply(a, b)
     if np.ndim(b) > 2:
-        raise TypeError("np.dot of a Tensor takes at most two dimensions on the right: use np.matmul for stacks of matrices")
+        raise TypeError(
+            "np.dot of a Tensor takes at most two dimensions on the right: use np.matmul for stacks of matrices"
+        )
     return np.matmul(a, b)
 
 

@@ -1,15 +1,25 @@
 """The operations of neural networks, safe from overflow, with their rules.
 
-The fused ones (a layer's product and bias, a loss with what goes before it) are here because one recorded operation costs
-less than three, and because their gradients are simpler and more accurate than those of their parts.
+The fused ones (a layer's product and bias, a loss with what goes before it) are here because one recorded operation
+costs less than three, and because their gradients are simpler and more accurate than those of their parts.
 """
+
+from math import prod
 
 import numpy as np
 
 from ..autodiff import defvjp, primitive
+from .elementwise import finite
 from .reductions import kept
 
-LARGEST = {np.dtype(np.float16): 11}  # of which float16 can take the exponential; the other dtypes can of 88
+# Of how large a number a dtype can hold the exponential. Beyond it, sigmoid is 1 to the last bit.
+LARGEST = {np.dtype(t): 11 if t is np.float16 else 88 for t in (np.float16, np.float32, np.float64, np.longdouble)}
+
+
+def floats(x):
+    """The argument as an array of floating-point numbers, as NumPy's own functions take lists and integers."""
+    x = np.asarray(x)
+    return x if x.dtype in LARGEST else x.astype(float)
 
 
 @primitive
@@ -34,7 +44,11 @@ def sigmoid(x):
     >>> tg.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    e = np.exp(np.minimum(x, LARGEST.get(getattr(x, "dtype", None), 88)))  # beyond these the result is 1 to the last bit
+    try:
+        largest = LARGEST[x.dtype]
+    except (AttributeError, KeyError):
+        return sigmoid(floats(x))
+    e = np.exp(np.minimum(x, largest))
     return e / (1 + e)
 
 
@@ -46,7 +60,8 @@ def relu(x):
 
 @primitive
 def logsumexp(x, *, axis=None, keepdims=False):
-    """The logarithm of a sum of exponentials, safe from overflow."""
+    """The logarithm of a sum of exponentials, safe from overflow; -inf, with gradient 0, if all elements are -inf."""
+    x = floats(x)
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
     with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -inf, rightly
@@ -57,6 +72,7 @@ def logsumexp(x, *, axis=None, keepdims=False):
 @primitive
 def softmax(x, *, axis=-1):
     """Exponentials made to sum to 1 along an axis (or several), safe from overflow."""
+    x = floats(x)
     e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     return e / np.sum(e, axis=axis, keepdims=True)
 
@@ -64,6 +80,7 @@ def softmax(x, *, axis=-1):
 @primitive
 def log_softmax(x, *, axis=-1):
     """The logarithm of `softmax`, accurate where that is near 0."""
+    x = floats(x)
     y = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     return y - np.log(np.sum(np.exp(y), axis=axis, keepdims=True))
 
@@ -92,6 +109,11 @@ def less_one_hot(p, labels):
     return p - np.astype(labels[:, None] == np.arange(p.shape[-1]), p.dtype)
 
 
+def joint_shape(x, y):
+    """The shape that broadcasting makes of two."""
+    return np.broadcast_shapes(np.shape(x), np.shape(y))
+
+
 # fmt: off
 defvjp(linear,      lambda g, out, x, weight, bias: np.matmul(g, weight.T),
                     lambda g, out, x, weight, bias: np.matmul(rows(x).T, rows(g)),
@@ -99,7 +121,7 @@ defvjp(linear,      lambda g, out, x, weight, bias: np.matmul(g, weight.T),
 defvjp(sigmoid,     lambda g, out, x: g * (out * (1 - out)))
 defvjp(relu,        lambda g, out, x: np.where(x > 0, g, 0))
 defvjp(logsumexp,   lambda g, out, x, *, axis=None, keepdims=False:
-                        kept(g, x, axis, keepdims) * softmax(x, axis=axis))
+                        kept(g, x, axis, keepdims) * np.exp(x - finite(kept(out, x, axis, keepdims))))
 defvjp(softmax,     lambda g, out, x, *, axis=-1: out * (g - np.sum(g * out, axis=axis, keepdims=True)))
 defvjp(log_softmax, lambda g, out, x, *, axis=-1: g - np.exp(out) * np.sum(g, axis=axis, keepdims=True))
 defvjp(squared_error,
@@ -108,6 +130,6 @@ defvjp(squared_error,
 defvjp(softmax_cross_entropy,
                     lambda g, out, x, *, labels: g / len(labels) * less_one_hot(softmax(x), labels))
 defvjp(sigmoid_cross_entropy,
-                    lambda g, out, x, y: g * ((sigmoid(x) - y) / max(x.size, y.size)),
-                    lambda g, out, x, y: g * (-x / max(x.size, y.size)))
+                    lambda g, out, x, y: g * ((sigmoid(x) - y) / prod(joint_shape(x, y))),
+                    lambda g, out, x, y: g * (np.broadcast_to(-x, joint_shape(x, y)) / prod(joint_shape(x, y))))
 # fmt: on

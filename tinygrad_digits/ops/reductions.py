@@ -1,8 +1,11 @@
-"""Rules of the functions that reduce axes: sum, mean, max, min. Elements that tie share the gradient equally."""
+"""Rules of the functions that reduce axes: sum, mean, var, std, max, min.
+
+Elements that tie for the max or min share the gradient equally; the gradient of std is 0 where all elements are equal.
+"""
 
 import numpy as np
 
-from ..autodiff import defvjp
+from ..autodiff import composites, defvjp
 
 
 def kept(y, x, axis, keepdims):
@@ -23,9 +26,32 @@ def to_ties(g, out, x, axis, keepdims):
     return kept(g, x, axis, keepdims) * (ties / np.sum(ties, axis=axis, keepdims=True))
 
 
+def count(out, x):
+    """How many elements went into each result."""
+    return x.size // max(out.size, 1)
+
+
+def centred(x, axis):
+    """The deviations from the mean, taken twice: the first mean of equal elements may be off by a rounding error."""
+    d = x - np.mean(x, axis=axis, keepdims=True)
+    return d - np.mean(d, axis=axis, keepdims=True)
+
+
+def nonzero(out):
+    """The result, but 1 for 0: what it divides is 0 then."""
+    return np.where(out == 0, 1, out)
+
+
 # fmt: off
 defvjp(np.sum,  lambda g, out, x, *, axis=None, keepdims=False: spread(g, x, axis, keepdims))
-defvjp(np.mean, lambda g, out, x, *, axis=None, keepdims=False: spread(g / (x.size // max(out.size, 1)), x, axis, keepdims))
+defvjp(np.mean, lambda g, out, x, *, axis=None, keepdims=False: spread(g / count(out, x), x, axis, keepdims))
+defvjp(np.var,  lambda g, out, x, *, axis=None, ddof=0, keepdims=False:
+                    kept(g * 2 / (count(out, x) - ddof), x, axis, keepdims) * centred(x, axis))
+defvjp(np.std,  lambda g, out, x, *, axis=None, ddof=0, keepdims=False:
+                    kept(g / nonzero(out) / (count(out, x) - ddof), x, axis, keepdims) * centred(x, axis))
 defvjp(np.max,  lambda g, out, x, *, axis=None, keepdims=False: to_ties(g, out, x, axis, keepdims))
 defvjp(np.min,  lambda g, out, x, *, axis=None, keepdims=False: to_ties(g, out, x, axis, keepdims))
 # fmt: on
+
+composites[np.amax] = np.max
+composites[np.amin] = np.min

@@ -12,6 +12,7 @@ defvjp(np.expand_dims,  lambda g, out, x, *, axis: np.reshape(g, x.shape))
 defvjp(np.transpose,    lambda g, out, x, *, axes=None: np.transpose(g, None if axes is None else inverse(axes)))
 defvjp(np.swapaxes,     lambda g, out, x, *, axis1, axis2: np.swapaxes(g, axis1, axis2))
 defvjp(np.moveaxis,     lambda g, out, x, *, source, destination: np.moveaxis(g, destination, source))
+defvjp(np.flip,         lambda g, out, x, *, axis=None: np.flip(g, axis))
 defvjp(np.broadcast_to, lambda g, out, x, *, shape: g)  # the sweep undoes broadcasting
 # fmt: on
 
@@ -39,8 +40,10 @@ def along(axis, index):
 
 
 def part(g, out, position, *parts, axis=0):
+    """What a concatenation's gradient says of one of the parts."""
     if axis is None:
-        parts, axis = [np.reshape(p, (-1,)) for p in parts], 0
+        before = sum(np.size(p) for p in parts[:position])
+        return np.reshape(g[before : before + np.size(parts[position])], np.shape(parts[position]))
     before = sum(p.shape[axis] for p in parts[:position])
     return g[along(axis, slice(before, before + parts[position].shape[axis]))]
 
@@ -48,5 +51,32 @@ def part(g, out, position, *parts, axis=0):
 defvjp_each(concatenated, part)
 defvjp_each(stacked, lambda g, out, position, *parts, axis=0: g[along(axis, position)])
 
-composites[np.concatenate] = lambda arrays, axis=0: concatenated(*arrays, axis=axis)
-composites[np.stack] = lambda arrays, axis=0: stacked(*arrays, axis=axis)
+
+def concatenate(arrays, axis=0):
+    """`numpy.concatenate`."""
+    return concatenated(*arrays, axis=axis)
+
+
+def stack(arrays, axis=0):
+    """`numpy.stack`."""
+    return stacked(*arrays, axis=axis)
+
+
+def atleast_1d(x):
+    """`numpy.atleast_1d` of one array."""
+    return x if np.ndim(x) else np.reshape(x, (1,))
+
+
+def hstack(tup):
+    """`numpy.hstack`: join along the second axis; vectors and numbers end to end."""
+    arrays = [atleast_1d(x) for x in tup]
+    return concatenated(*arrays, axis=0 if np.ndim(arrays[0]) == 1 else 1)
+
+
+def vstack(tup):
+    """`numpy.vstack`: join along the first axis; vectors and numbers as rows."""
+    return concatenated(*[x if np.ndim(x) > 1 else np.reshape(x, (1, -1)) for x in tup], axis=0)
+
+
+composites |= {np.concatenate: concatenate, np.stack: stack, np.hstack: hstack, np.vstack: vstack}
+composites[np.matrix_transpose] = lambda x: np.swapaxes(x, -1, -2)
