@@ -202,7 +202,7 @@ def _progress(recipe: Recipe, images: int) -> Iterator[Callable[[int, int], None
         yield on_batch
 
 
-# --------------------------------------------------------------------------------------------------------- the arguments
+# -------------------------------------------------------------------------------------------------------- the arguments
 
 
 def _whole(least: int) -> Callable[[str], int]:
