@@ -1,6 +1,6 @@
 """The digits wing: reads handwritten digits with nets built on the framework."""
 
-from .data import DataError, Digits, Examples, as_floats, batches, load_mnist
+from .data import DataError, Digits, Examples, as_floats, batches, load_mnist, shifted
 from .evaluation import Confusion, Report, accuracy, evaluate, outputs
 from .images import ImageError, read_digit
 from .recipes import RECIPES, Recipe
@@ -29,4 +29,5 @@ __all__ = [
     "load_mnist",
     "outputs",
     "read_digit",
+    "shifted",
 ]

@@ -29,6 +29,8 @@ class Recipe:
         Passes over the training images, and images a step.
     lr, momentum, weight_decay : float
         Settings of `tinygrad_digits.optim.SGD`.
+    shift : int
+        How many pixels a mini-batch is moved at most; see `tinygrad_digits.digits.shifted`.
     schedule : {"constant", "linear"}
         How the learning rate goes on from `lr`: see `tinygrad_digits.optim`.
     """
@@ -43,6 +45,7 @@ class Recipe:
     momentum: float = 0.0
     weight_decay: float = 0.0
     schedule: str = "constant"
+    shift: int = 0
 
 
 def _sigmoid(rng: Generator) -> Module:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import optim
 from ..nn import Module, cross_entropy, mse_loss
 from ..tensor import Tensor
-from .data import Digits, as_floats, batches
+from .data import Digits, as_floats, batches, shifted
 from .evaluation import accuracy
 from .recipes import Recipe
 from .runs import Run
@@ -136,7 +136,7 @@ def fit(
             with np.errstate(over="ignore", invalid="ignore"):  # a loss out of bounds is dealt with below
                 for images, digits_ in batches(inputs, labels, size=recipe.batch_size, rng=rng):
                     optimizer.lr = schedule(step)
-                    loss = loss_of(model(images), digits_)
+                    loss = loss_of(model(shifted(images, recipe.shift, rng)), digits_)
                     value = loss.item()
                     step += 1
                     if not math.isfinite(value):

@@ -1,7 +1,8 @@
 """Module: a plain object with parameters that can be called.
 
 A module's parameters are the tensors found among its attributes, and among those of the modules, lists, tuples and
-dicts it holds, in the order in which they were assigned. There is nothing to register, no ``super().__init__()`` to call.
+dicts it holds, in the order in which they were assigned. There is nothing to register, and no ``super().__init__()``
+to call.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class Module:
             array = arrays[name]
             if array.shape != tensor.shape or not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
                 raise ValueError(
-                    f"{name} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, "
-                    f"and shape {array.shape} and dtype {array.dtype} in the state: build the model that the state was saved from"
+                    f"{name} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, and shape "
+                    f"{array.shape} and dtype {array.dtype} in the state: build the model that was saved"
                 )
         for name, tensor in own.items():
             tensor.data = arrays[name]

@@ -1,0 +1,267 @@
+"""Recipes, the training loop, evaluation and run folders."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinygrad_digits import nn
+from tinygrad_digits.digits import (
+    RECIPES,
+    Diverged,
+    Examples,
+    Run,
+    RunError,
+    accuracy,
+    as_floats,
+    evaluate,
+    fit,
+    load_mnist,
+    outputs,
+)
+
+
+@pytest.fixture(scope="module")
+def few():
+    """A thousand training images, and two hundred each of the others."""
+    train, validation, test = load_mnist()
+    cut = lambda part, n: Examples(part.images[:n], part.labels[:n])  # noqa: E731
+    return type(load_mnist())(cut(train, 1000), cut(validation, 200), cut(test, 200))
+
+
+def quick(name="sigmoid", **settings):
+    return replace(RECIPES[name], **{"epochs": 2, **settings})
+
+
+# ------------------------------------------------------------------------------------------------------------- recipes
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_every_recipe_learns(recipe, few):
+    trained = fit(replace(recipe, epochs=5), few)
+    assert trained.history[-1].loss < trained.history[0].loss
+    assert trained.history[-1].validation_accuracy > 0.6
+    assert outputs(trained.model, as_floats(few.test.images)).shape == (200, 10)
+    assert not trained.model.training
+
+
+def test_the_nets_are_those_the_recipes_promise():
+    sizes = {
+        name: [p.shape for p in recipe.build(np.random.default_rng(0)).parameters()] for name, recipe in RECIPES.items()
+    }
+    assert sizes["sigmoid"] == [(784, 100), (100,), (100, 10), (10,)]
+    assert sizes["nielsen"] == [(784, 30), (30,), (30, 10), (10,)]
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+def test_nielsens_first_steps_are_those_of_his_formulas(few):
+    """The whole loop against the update rule of his book, written out for one epoch in float64."""
+    recipe = quick("nielsen", epochs=1)
+    trained = fit(recipe, few, seed=5)
+    rng = np.random.default_rng(5)
+    w1, b1, w2, b2 = (p.numpy().astype(float) for p in recipe.build(rng).parameters())
+    order = rng.permutation(1000)
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    losses = []
+    for start in range(0, 1000, 10):
+        batch = order[start : start + 10]
+        x, y = few.train.images[batch].reshape(10, 784) / 255, np.eye(10)[few.train.labels[batch]]
+        h = sigmoid(x @ w1 + b1)
+        a = sigmoid(h @ w2 + b2)
+        losses.append(np.mean(np.sum((y - a) ** 2, axis=1)) / 2)
+        delta2 = (a - y) * a * (1 - a)
+        delta1 = delta2 @ w2.T * h * (1 - h)
+        w2 -= 3 / 10 * h.T @ delta2
+        b2 -= 3 / 10 * delta2.sum(axis=0)
+        w1 -= 3 / 10 * x.T @ delta1
+        b1 -= 3 / 10 * delta1.sum(axis=0)
+    for found, expected in zip(trained.model.parameters(), (w1, b1, w2, b2), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(trained.history[0].loss, np.mean(losses), rtol=1e-4)
+
+
+def test_a_seed_gives_the_same_weights_bit_for_bit(few):
+    first, again, other = (fit(quick(), few, seed=seed).model.state_dict() for seed in (0, 0, 1))
+    for name, weights in first.items():
+        assert weights.tobytes() == again[name].tobytes()
+    assert any(np.any(first[name] != other[name]) for name in first if name.endswith("weight"))
+
+
+def test_metrics_say_what_was_measured(few):
+    seen = []
+    trained = fit(quick(batch_size=300), few, on_batch=lambda epoch, done: seen.append((epoch, done)))
+    assert seen == [(e, n) for e in (1, 2) for n in (300, 600, 900, 1000)]
+    last = trained.history[-1]
+    assert [e.epoch for e in trained.history] == [1, 2]
+    assert last.training_accuracy == accuracy(trained.model, as_floats(few.train.images), few.train.labels)
+    assert last.validation_accuracy == accuracy(trained.model, as_floats(few.validation.images), few.validation.labels)
+    assert last.learning_rate == pytest.approx(0.5 * RECIPES["sigmoid"].lr / 4)
+    assert last.images_per_second > 0
+    assert last.seconds > trained.history[0].seconds > 0
+
+
+def test_a_run_keeps_settings_metrics_and_model(few, tmp_path):
+    recipe = quick(lr=0.25)
+    run = Run.create(tmp_path / "run", recipe, seed=3)
+    trained = fit(recipe, few, seed=3, run=run)
+    opened = Run.open(tmp_path / "run")
+    assert opened.settings == {
+        "recipe": "sigmoid",
+        "loss": "cross_entropy",
+        "epochs": 2,
+        "batch_size": recipe.batch_size,
+        "lr": 0.25,
+        "momentum": recipe.momentum,
+        "weight_decay": recipe.weight_decay,
+        "schedule": "linear",
+        "seed": 3,
+    }
+    assert [m["loss"] for m in opened.metrics()] == [e.loss for e in trained.history]
+    x = as_floats(few.test.images)
+    np.testing.assert_array_equal(outputs(opened.load_model(), x), outputs(trained.model, x))
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["metrics.jsonl", "model.safetensors", "settings.json"]
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_loss_that_diverges_stops_and_keeps_what_was_learned(few, tmp_path, epochs):
+    """The learning rate becomes absurd in the last epoch: the weights of the one before are kept."""
+    recipe = quick("sigmoid", epochs=epochs, schedule="constant")
+    run = Run.create(tmp_path / "run", recipe)
+    good = fit(quick(epochs=1, schedule="constant"), few).model if epochs == 2 else recipe.build(np.random.default_rng(0))
+    last = []
+
+    def sabotage(epoch, done):
+        if epoch == epochs and not last:
+            last.append(done)
+            for weight in trained_weights:
+                weight.data = np.full(weight.shape, np.inf)
+
+    trained_weights = []
+    build = recipe.build
+
+    def watched(rng):
+        model = build(rng)
+        trained_weights.extend(model.parameters())
+        return model
+
+    with pytest.raises(Diverged, match=r"the loss became nan at step \d+, with a learning rate of 0\.\d+: try a smaller"):
+        fit(replace(recipe, build=watched), few, run=run, on_batch=sabotage)
+    x = as_floats(few.test.images)
+    np.testing.assert_array_equal(outputs(run.load_model(), x), outputs(good, x))
+    assert len(run.metrics()) == epochs - 1
+
+
+def test_an_absurd_learning_rate_is_called_by_its_name(few):
+    with pytest.raises(Diverged, match=r"learning rate of 1e\+30: try a smaller one \(--lr 1e\+29\)"):
+        fit(quick(lr=1e30, schedule="constant"), few)
+
+
+def test_weights_that_diverge_in_the_last_step_are_noticed(few):
+    with pytest.raises(Diverged, match="a weight became infinite or NaN at step 1,"):
+        fit(quick(lr=1e38, momentum=0, weight_decay=1e10, batch_size=1000, schedule="constant"), few)
+
+
+def test_ctrl_c_ends_training_and_keeps_the_model_so_far(few, tmp_path):
+    run = Run.create(tmp_path / "run", quick())
+
+    def press(epoch, done):
+        if epoch == 2 and done >= 500:
+            raise KeyboardInterrupt
+
+    trained = fit(quick(), few, run=run, on_batch=press)
+    assert trained.interrupted
+    assert len(trained.history) == 1
+    x = as_floats(few.test.images)
+    np.testing.assert_array_equal(outputs(run.load_model(), x), outputs(trained.model, x))
+    assert np.any(outputs(trained.model, x) != outputs(fit(quick(epochs=1), few).model, x))
+
+
+# ---------------------------------------------------------------------------------------------------------- evaluation
+
+
+class Parrot(nn.Module):
+    """Says the digits it was given, whatever the images."""
+
+    def __init__(self, digits):
+        self.said = list(digits)
+
+    def __call__(self, x):
+        digits, self.said = self.said[: len(x)], self.said[len(x) :]
+        return np.eye(10)[digits] + np.zeros((len(x), 10)) + nn.Flatten()(x)[:, :1] * 0
+
+
+def test_a_report_counts_right_and_wrong():
+    labels = np.array([3, 3, 3, 5, 5, 1, 2, 2], np.uint8)
+    said = [8, 8, 3, 6, 5, 1, 2, 2]
+    report = evaluate(Parrot(said), Examples(np.zeros((8, 28, 28), np.uint8), labels))
+    assert (report.accuracy, report.first_half, report.second_half) == (5 / 8, 1 / 4, 1)
+    assert [(c.digit, c.read_as, c.count) for c in report.confusions] == [(3, 8, 2), (5, 6, 1)]
+
+
+def test_outputs_do_not_depend_on_the_batch_size():
+    model = RECIPES["sigmoid"].build(np.random.default_rng(0))
+    x = as_floats(load_mnist().test.images[:25])
+    np.testing.assert_allclose(outputs(model, x, batch_size=7), outputs(model, x), rtol=1e-5, atol=1e-6)
+    assert not any(p.grad is not None for p in model.parameters())
+
+
+# --------------------------------------------------------------------------------------------------------- run folders
+
+
+def test_runs_are_numbered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = [Run.create(None, quick(name)).folder.as_posix() for name in ("sigmoid", "sigmoid", "nielsen")]
+    assert made == ["runs/sigmoid-1", "runs/sigmoid-2", "runs/nielsen-1"]
+
+
+def test_a_folder_with_something_in_it_is_not_taken(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(RunError, match="is there already and not empty: choose another --out"):
+        Run.create(tmp_path, quick())
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(RunError, match="cannot make the run folder"):
+        Run.create(tmp_path / "thesis.tex", quick())
+    with pytest.raises(RunError, match="cannot make the run folder"):
+        Run.create(tmp_path / "thesis.tex" / "run", quick())
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    assert Run.create(tmp_path, quick()).folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda run: (run / "settings.json").unlink(), "is not a run folder: it has no settings.json"),
+        (lambda run: (run / "settings.json").write_text("{"), "settings.json cannot be read"),
+        (lambda run: (run / "settings.json").write_text('{"recipe": "x"}'), "names no recipe of this version"),
+        (lambda run: (run / "settings.json").write_text("[]"), "names no recipe of this version"),
+        (lambda run: (run / "model.safetensors").unlink(), "has no model.safetensors"),
+        (lambda run: (run / "model.safetensors").write_bytes(b"?"), "not a whole safetensors file"),
+        (lambda run: (run / "settings.json").write_text('{"recipe": "nielsen"}'), r"recipe nielsen: layers.1.weight has"),
+        (lambda run: (run / "metrics.jsonl").write_text("?"), "metrics.jsonl has a line that cannot be read"),
+        (lambda run: (run / "test.json").write_text("{}"), "test.json cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_run_is_said(few, tmp_path, spoil, words):
+    folder = tmp_path / "run"
+    recipe = quick(epochs=1)
+    fit(recipe, few, run=Run.create(folder, recipe))
+    spoil(folder)
+    with pytest.raises(RunError, match=words):
+        run = Run.open(folder)
+        run.load_model()
+        run.metrics()
+        run.report()
+
+
+def test_a_report_is_kept(tmp_path):
+    run = Run.create(tmp_path, quick())
+    assert run.report() is None
+    report = evaluate(Parrot([1, 2]), Examples(np.zeros((2, 28, 28), np.uint8), np.array([1, 3], np.uint8)))
+    run.save_report(report)
+    assert Run.open(tmp_path).report() == report
+    assert json.loads((tmp_path / "test.json").read_text())["confusions"] == [{"digit": 3, "read_as": 2, "count": 1}]
