@@ -25,7 +25,11 @@ def on_paper(digit):
     """The digit in blue ink, in a corner of an uneven and noisy sheet."""
     ink = np.asarray(enlarged(digit, 200), float)[..., None] / 255
     rng = np.random.default_rng(0)
-    sheet = np.full((500, 700, 3), [240.0, 235.0, 220.0]) + np.linspace(-8, 8, 700)[:, None] + rng.normal(0, 4, (500, 700, 3))
+    sheet = (
+        np.full((500, 700, 3), [240.0, 235.0, 220.0])
+        + np.linspace(-8, 8, 700)[:, None]
+        + rng.normal(0, 4, (500, 700, 3))
+    )
     sheet[280:480, 450:650] += ink * (np.array([20, 30, 120]) - [240, 235, 220])
     return Image.fromarray(np.clip(sheet, 0, 255).astype(np.uint8))
 

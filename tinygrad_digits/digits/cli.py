@@ -151,7 +151,9 @@ def _told(report: Report) -> str:
 
 
 def _settings(run: Run) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {run.settings[name]}" for name in (*_SETTINGS, "schedule", "seed"))
+    return ", ".join(
+        f"{name.replace('_', ' ')} {run.settings[name]}" for name in (*_SETTINGS, "schedule", "shift", "seed")
+    )
 
 
 def _sizes(digits: Digits) -> str:
@@ -190,7 +192,7 @@ def _progress(recipe: Recipe, images: int) -> Iterator[Callable[[int, int], None
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=recipe.epochs * images)
+        task = bar.add_task(f"epoch 1/{recipe.epochs}", total=recipe.epochs * images)
         shown = 0.0
 
         def on_batch(epoch: int, done: int) -> None:

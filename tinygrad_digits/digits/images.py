@@ -14,12 +14,13 @@ MIDDLE = 14.5
 """That middle, in pixels from the edge: as measured on MNIST's images, the centre of the fifteenth."""
 
 FAINT = 0.05
-"""What is fainter than this part of the darkest ink counts as paper, and what is within `NOISE` times the paper's own spread."""
+"""What is fainter than this part of the darkest ink counts as paper."""
 
 NOISE = 5
+"""So does what differs from the paper by less than this many times the paper's own spread."""
 
 LARGE = 112
-"""A larger image is reduced to about this many pixels first, which averages its noise away: four times what is needed."""
+"""A larger image is reduced to about this many pixels first, four times what is needed, to average its noise away."""
 
 
 class ImageError(Exception):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from .. import optim
 from ..nn import Module, cross_entropy, mse_loss
@@ -117,54 +118,19 @@ def fit(
     >>> trained.history[0].validation_accuracy > 0.9
     True
     """
-    rng = np.random.default_rng(seed)
-    model = recipe.build(rng).train()
-    inputs, labels = as_floats(digits.train.images), digits.train.labels
-    held_out = as_floats(digits.validation.images), digits.validation.labels
-    optimizer = optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-    steps_per_epoch = math.ceil(len(inputs) / recipe.batch_size)
-    schedule = SCHEDULES[recipe.schedule](recipe.lr, recipe.epochs * steps_per_epoch)
-    loss_of = LOSSES[recipe.loss]
+    training = _Training(recipe, digits, seed)
+    model = training.model
     trained = Trained(model)
     kept = model.state_dict()
-    start = perf_counter()
-    step = 0
     try:
-        for number in range(1, recipe.epochs + 1):
-            total, done = 0.0, 0
-            began = perf_counter()
-            with np.errstate(over="ignore", invalid="ignore"):  # a loss out of bounds is dealt with below
-                for images, digits_ in batches(inputs, labels, size=recipe.batch_size, rng=rng):
-                    optimizer.lr = schedule(step)
-                    loss = loss_of(model(shifted(images, recipe.shift, rng)), digits_)
-                    value = loss.item()
-                    step += 1
-                    if not math.isfinite(value):
-                        raise Diverged(_diverged(f"the loss became {value}", step, optimizer.lr))
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    total += value
-                    done += len(images)
-                    on_batch(number, done)
-            took = perf_counter() - began
-            state = model.state_dict()
-            if not all(np.isfinite(weights).all() for weights in state.values()):
-                raise Diverged(_diverged("a weight became infinite or NaN", step, optimizer.lr))
-            kept = state
-            epoch = Epoch(
-                number,
-                total / steps_per_epoch,
-                accuracy(model, inputs[:SAMPLE], labels[:SAMPLE]),
-                accuracy(model, *held_out),
-                optimizer.lr,
-                done / took,
-                perf_counter() - start,
-            )
-            trained.history.append(epoch)
-            if run:
-                run.add(epoch, kept)
-            on_epoch(epoch)
+        with threadpool_limits(recipe.threads, user_api="blas"):
+            for number in range(1, recipe.epochs + 1):
+                epoch = training.epoch(number, on_batch)
+                kept = model.state_dict()
+                trained.history.append(epoch)
+                if run:
+                    run.add(epoch, kept)
+                on_epoch(epoch)
     except KeyboardInterrupt:
         trained.interrupted = True
     except Diverged:
@@ -177,5 +143,63 @@ def fit(
     return trained
 
 
-def _diverged(what: str, step: int, lr: float) -> str:
-    return f"{what} at step {step:,}, with a learning rate of {lr:g}: try a smaller one (--lr {lr / 10:.1g})"
+class _Training:
+    """A net in training, and all that changes while it is."""
+
+    def __init__(self, recipe: Recipe, digits: Digits, seed: int) -> None:
+        self.recipe = recipe
+        self.rng = np.random.default_rng(seed)
+        self.model = recipe.build(self.rng)
+        self.inputs, self.labels = as_floats(digits.train.images), digits.train.labels
+        self.validation = as_floats(digits.validation.images), digits.validation.labels
+        self.optimizer = optim.SGD(
+            self.model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+        self.steps_per_epoch = math.ceil(len(self.inputs) / recipe.batch_size)
+        self.schedule = SCHEDULES[recipe.schedule](recipe.lr, recipe.epochs * self.steps_per_epoch)
+        self.step = 0
+        self.start = perf_counter()
+
+    def epoch(self, number: int, on_batch: Callable[[int, int], None]) -> Epoch:
+        """Pass over the training images once, and measure."""
+        model = self.model.train()
+        began = perf_counter()
+        total, done = 0.0, 0
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers out of bounds are dealt with, not warned of
+            for images, labels in batches(self.inputs, self.labels, size=self.recipe.batch_size, rng=self.rng):
+                total += self._descend(images, labels)
+                done += len(images)
+                on_batch(number, done)
+        took = perf_counter() - began
+        if not all(np.isfinite(p.data).all() for p in model.parameters()):
+            raise self._diverged("a weight became infinite or NaN")
+        model.eval()
+        return Epoch(
+            number,
+            total / self.steps_per_epoch,
+            accuracy(model, self.inputs[:SAMPLE], self.labels[:SAMPLE]),
+            accuracy(model, *self.validation),
+            self.optimizer.lr,
+            done / took,
+            perf_counter() - self.start,
+        )
+
+    def _descend(self, images: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
+        """Take one step downhill; return the loss before it."""
+        recipe, optimizer = self.recipe, self.optimizer
+        optimizer.lr = self.schedule(self.step)
+        self.step += 1
+        loss = LOSSES[recipe.loss](self.model(shifted(images, recipe.shift, self.rng)), labels)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss became {value}")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(value)
+
+    def _diverged(self, what: str) -> Diverged:
+        lr = self.optimizer.lr
+        return Diverged(
+            f"{what} at step {self.step:,}, with a learning rate of {lr:g}: try a smaller one (--lr {lr / 10:.1g})"
+        )
