@@ -31,7 +31,7 @@ def linear(x, weight, bias):
 
 def rows(x):
     """All axes but the last as one."""
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 @primitive
@@ -82,7 +82,8 @@ def log_softmax(x, *, axis=-1):
     """The logarithm of `softmax`, accurate where that is near 0."""
     x = floats(x)
     y = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    return y - np.log(np.sum(np.exp(y), axis=axis, keepdims=True))
+    with np.errstate(divide="ignore"):  # of an empty sum nothing is subtracted
+        return y - np.log(np.sum(np.exp(y), axis=axis, keepdims=True))
 
 
 @primitive
