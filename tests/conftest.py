@@ -1,0 +1,36 @@
+"""Hypothesis profiles, and a guard against tests that leave something changed."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+import tinygrad_digits as tg
+from tinygrad_digits import autodiff
+
+settings.register_profile("dev", max_examples=25, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(autouse=True)
+def leave_no_trace():
+    """Fail a test that leaves recording off, or a table changed; put the table right for the next."""
+    tables = autodiff.rules, autodiff.composites, autodiff.nondifferentiable
+    before = [table.copy() for table in tables]
+    yield
+    changed = [table != copy for table, copy in zip(tables, before, strict=True)]
+    for table, copy in zip(tables, before, strict=True):
+        table.clear()
+        table.update(copy)
+    assert tg.is_recording(), "the test left recording off"
+    assert not any(changed), "the test left the table of rules changed: use the fixture `own_rules`"
+
+
+@pytest.fixture
+def own_rules(leave_no_trace):
+    """Let a test enter rules of its own."""
+    before = autodiff.rules.copy()
+    yield
+    autodiff.rules.clear()
+    autodiff.rules.update(before)

@@ -1,0 +1,462 @@
+"""Every rule in the table against NumPy and finite differences; and what a gradient is where calculus is silent."""
+
+import numpy as np
+import pytest
+from cases import cases
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_digits as tg
+from tinygrad_digits import autodiff
+from tinygrad_digits.ops.neural import softmax_cross_entropy
+from tinygrad_digits.testing import check_grads
+from tinygrad_digits.testing import strategies as draw
+
+each_op = pytest.mark.parametrize("op", list(cases), ids=autodiff.name)
+
+
+def test_every_rule_has_a_case():
+    assert {autodiff.key(op) for op in cases} == set(autodiff.rules)
+
+
+@each_op
+@given(data=st.data())
+def test_value_is_numpys(op, data):
+    function, xs, reference = data.draw(cases[op])
+    expected = (reference or function)(*xs)
+    assert not isinstance(expected, tg.Tensor)
+    out = function(*[tg.tensor(x, requires_grad=True) for x in xs])
+    assert isinstance(out, tg.Tensor)
+    assert out.requires_grad
+    assert out.shape == np.shape(expected)
+    assert out.dtype == expected.dtype
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-12, atol=1e-13)
+
+
+@each_op
+@given(data=st.data())
+def test_derivatives_to_second_order(op, data):
+    function, xs, _ = data.draw(cases[op])
+    check_grads(function, *xs, order=2)
+
+
+@pytest.mark.parametrize(
+    "op", [np.power, np.tanh, np.logaddexp, np.matmul, np.std, tg.sigmoid, tg.logsumexp], ids=autodiff.name
+)
+@given(data=st.data())
+def test_derivatives_to_third_order(op, data):
+    function, xs, _ = data.draw(cases[op])
+    if sum(x.size for x in xs) <= 6:
+        check_grads(function, *xs, order=3, atol=1e-6, rtol=1e-5)
+
+
+@each_op
+@given(data=st.data())
+def test_single_precision_stays_single(op, data):
+    function, xs, _ = data.draw(cases[op])
+    wide = [tg.tensor(x, requires_grad=True) for x in xs]
+    narrow = [tg.tensor(x, requires_grad=True, dtype=np.float32) for x in xs]
+    out = function(*narrow)
+    assert out.dtype == np.float32
+    out.backward(np.ones(out.shape))
+    function(*wide).backward(np.ones(out.shape))
+    for x, y in zip(narrow, wide, strict=True):
+        assert type(x.grad) is np.ndarray
+        assert x.grad.dtype == np.float32
+        assert x.grad.shape == x.shape
+        np.testing.assert_allclose(x.grad, y.grad, rtol=1e-3, atol=1e-3)
+
+
+@each_op
+@given(data=st.data())
+def test_layout_in_memory_does_not_matter(op, data):
+    function, xs, _ = data.draw(cases[op])
+    layout = data.draw(draw.layouts())
+    plain = [tg.tensor(x, requires_grad=True) for x in xs]
+    odd = [tg.asarray(layout(x), requires_grad=True) for x in xs]
+    out, other = function(*plain), function(*odd)
+    np.testing.assert_allclose(other.numpy(), out.numpy(), rtol=1e-14, atol=1e-14)
+    seed = np.random.default_rng(0).normal(size=out.shape)
+    out.backward(seed)
+    other.backward(layout(np.asarray(seed)))
+    for x, y in zip(plain, odd, strict=True):
+        np.testing.assert_allclose(y.grad, x.grad, rtol=1e-12, atol=1e-13)
+
+
+# ------------------------------------------------------------------------------------------------------ kinks and ties
+
+INF, NAN = np.inf, np.nan
+
+KINKS = [
+    # name, function, where, the gradient there
+    ("max: a tie is shared", np.max, [[3.0, 1.0, 3.0]], [[0.5, 0, 0.5]]),
+    ("max: by rows", lambda x: np.sum(np.max(x, axis=1)), [[[2.0, 2.0], [1.0, 5.0]]], [[[0.5, 0.5], [0, 1]]]),
+    ("max: infinite ties", np.max, [[INF, INF, 0.0]], [[0.5, 0.5, 0]]),
+    ("min: a tie is shared", np.min, [[1.0, 1.0, 3.0, 1.0]], [[1 / 3, 1 / 3, 0, 1 / 3]]),
+    ("maximum: a tie gives ½ each", np.maximum, [2.0, 2.0], [0.5, 0.5]),
+    ("maximum: of itself", lambda x: np.maximum(x, x), [2.0], [1]),
+    ("minimum: a tie gives ½ each", np.minimum, [2.0, 2.0], [0.5, 0.5]),
+    ("minimum: infinities tie", np.minimum, [INF, INF], [0.5, 0.5]),
+    ("relu at 0", tg.relu, [0.0], [0]),
+    ("relu at -0", tg.relu, [-0.0], [0]),
+    ("relu at -inf", tg.relu, [-INF], [0]),
+    ("relu at inf", tg.relu, [INF], [1]),
+    ("abs at 0", np.abs, [0.0], [0]),
+    ("abs at infinities", lambda x: np.sum(np.abs(x)), [[-INF, INF]], [[-1, 1]]),
+    ("sqrt at 0", np.sqrt, [0.0], [INF]),
+    ("x**3 at 0", lambda x: x**3, [0.0], [0]),
+    ("x**2 at 0", lambda x: x**2, [0.0], [0]),
+    ("x**1.5 at 0", lambda x: x**1.5, [0.0], [0]),
+    ("x**1 at 0", lambda x: x**1, [0.0], [1]),
+    ("x**0.5 at 0", lambda x: x**0.5, [0.0], [INF]),
+    ("x**0 at 0", lambda x: x**0, [0.0], [0]),
+    ("x**0 at 2", lambda x: x**0, [2.0], [0]),
+    ("x**y at 0, 2", np.power, [0.0, 2.0], [0, 0]),
+    ("x**y at 0, 1", np.power, [0.0, 1.0], [1, 0]),
+    ("x**y at 0, ½", np.power, [0.0, 0.5], [INF, 0]),
+    ("x**y at 0, 0", np.power, [0.0, 0.0], [0, 0]),
+    ("(-2)**3", lambda x: x**3, [-2.0], [12]),
+    ("0**y", lambda y: 0**y, [2.0], [0]),
+    ("clip at its bounds", lambda x: np.sum(np.clip(x, 0, 1)), [[0.0, 1.0]], [[1, 1]]),
+    ("clip outside", lambda x: np.sum(np.clip(x, 0, 1)), [[-0.1, 1.1]], [[0, 0]]),
+    ("clip at infinities", lambda x: np.sum(np.clip(x, 0, 1)), [[-INF, INF]], [[0, 0]]),
+    ("where: the other branch is inf", lambda x, y: np.where(x > 0, x, y), [1.0, INF], [1, 0]),
+    ("where: the other branch is NaN", lambda x, y: np.where(x > 0, x, y), [1.0, NAN], [1, 0]),
+    ("repeated indices add up", lambda x: np.sum(x[[0, 0, 1]]), [[5.0, 6.0, 7.0]], [[2, 1, 0]]),
+    ("sign", lambda x: np.sum(np.sign(x)), [[-1.0, 0.0, 2.0]], [[0, 0, 0]]),
+    ("floor at a step", np.floor, [1.0], [0]),
+    ("round at a step", np.round, [0.5], [0]),
+    ("std of equal numbers", np.std, [[3.0, 3.0, 3.0]], [[0, 0, 0]]),
+    ("std of one number", np.std, [[3.0]], [[0]]),
+    ("var of equal numbers", np.var, [[3.0, 3.0]], [[0, 0]]),
+    ("sigmoid far out", lambda x: np.sum(tg.sigmoid(x)), [[-1e4, 1e4, -INF, INF]], [[0, 0, 0, 0]]),
+    ("logsumexp of -inf alone", tg.logsumexp, [[-INF, -INF]], [[0, 0]]),
+    ("logsumexp with some -inf", tg.logsumexp, [[-INF, 2.0]], [[0, 1]]),
+    ("logsumexp far out", tg.logsumexp, [[1e4, -1e4]], [[1, 0]]),
+    ("logaddexp of -inf alone", np.logaddexp, [-INF, -INF], [0, 0]),
+    ("logaddexp far out", np.logaddexp, [1e4, -1e4], [1, 0]),
+    ("softmax far out", lambda x: tg.softmax(x)[0], [[1e4, -1e4, -INF]], [[0, 0, 0]]),
+    ("log_softmax far out", lambda x: tg.log_softmax(x)[1], [[1e4, -1e4, -INF]], [[-1, 1, 0]]),
+]
+
+
+@pytest.mark.parametrize(("f", "xs", "expected"), [kink[1:] for kink in KINKS], ids=[kink[0] for kink in KINKS])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradient_where_calculus_is_silent(f, xs, expected, create_graph):
+    leaves = [tg.tensor(x, requires_grad=True) for x in xs]
+    f(*leaves).backward(create_graph=create_graph)
+    for x, g in zip(leaves, expected, strict=True):
+        found = x.grad.numpy() if create_graph else x.grad
+        np.testing.assert_array_equal(found, np.array(g, float))
+        x.grad = None
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "second"),
+    [
+        (lambda x: x**2, 0.0, 2),
+        (lambda x: x**3, 0.0, 0),
+        (lambda x: x**1, 0.0, 0),
+        (lambda x: x**0, 0.0, 0),
+        (lambda x: x**2.0, -3.0, 2),
+        (np.abs, 0.0, 0),
+        (tg.relu, 0.0, 0),
+        (lambda x: np.maximum(x, 0.0), 0.0, 0),
+        (lambda x: np.clip(x, 0, 1), 1.0, 0),
+        (np.square, 0.0, 2),
+        (tg.sigmoid, 1e4, 0),
+    ],
+)
+def test_second_derivative_where_calculus_is_silent(f, x, second):
+    np.testing.assert_array_equal(tg.grad(tg.grad(f))(x), second)
+
+
+def test_std_of_equal_numbers_whose_mean_is_inexact():
+    x = np.full(3, 0.1)
+    assert np.std(x) != 0  # the premise: 0.1 + 0.1 + 0.1 is not 0.3
+    np.testing.assert_allclose(tg.grad(np.std)(x), 0, atol=1e-12)
+
+
+def test_a_branch_not_taken_adds_nothing_to_gradients_shared_with_it():
+    x = tg.tensor([0.0, 4.0], requires_grad=True)
+    safe = np.where(x > 0, x, 1.0)  # where selects; what is made inside a branch must be kept finite
+    np.sum(np.where(x > 0, np.log(safe), 0.0)).backward()
+    np.testing.assert_array_equal(x.grad, [0, 0.25])
+
+
+# ---------------------------------------------------------------------------------------- lists, integers, extreme values
+
+
+@pytest.mark.parametrize("op", [tg.sigmoid, tg.relu, tg.softmax, tg.log_softmax, tg.logsumexp], ids=autodiff.name)
+@pytest.mark.parametrize(
+    "x",
+    [
+        [1.0, 2.0],
+        [1, 2],
+        (1, 2),
+        1,
+        1.5,
+        np.array([3, 4], np.uint8),
+        np.array([200, 1], np.int16),
+        np.array([True, False]),
+    ],
+)
+def test_lists_numbers_and_integers_are_taken_as_numpy_takes_them(op, x):
+    if op in (tg.softmax, tg.log_softmax) and not np.ndim(x):
+        x = [x]
+    expected = op(np.array(x, float))
+    found = op(x)
+    np.testing.assert_allclose(found, expected)
+    assert not isinstance(found, tg.Tensor)
+    np.testing.assert_allclose(op(tg.tensor(x)).numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_sigmoid_in_every_dtype_and_at_every_size(dtype):
+    x = np.array([-INF, -1e4, -20, -1, 0, 1, 20, 1e4, INF], dtype)
+    wide = x.astype(np.longdouble)
+    expected = np.where(wide < 0, np.exp(-np.abs(wide)), 1) / (1 + np.exp(-np.abs(wide)))
+    found = tg.sigmoid(x)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected.astype(float), rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
+    assert np.isnan(tg.sigmoid(dtype(NAN)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_relu_keeps_dtype(dtype):
+    assert tg.relu(np.ones(2, dtype)).dtype == dtype
+    assert tg.relu(tg.tensor(np.ones(2, dtype))).dtype == dtype
+
+
+def test_logsumexp_of_nothing_and_of_nothing_but_minus_infinity():
+    assert tg.logsumexp(np.full(3, -INF)) == -INF
+    assert tg.logsumexp(np.zeros(0)) == -INF
+    assert tg.logsumexp([1e4, 1e4]) == 1e4 + np.log(2)
+    assert tg.logsumexp([INF, 0.0]) == INF
+    np.testing.assert_array_equal(tg.logsumexp(np.full((2, 2), -INF), axis=0, keepdims=True), [[-INF, -INF]])
+
+
+def test_a_label_of_an_impossible_class_costs_infinitely_but_others_may_be_minus_infinity():
+    x = tg.tensor([[-INF, 0.0, 0.0]], requires_grad=True)
+    loss = softmax_cross_entropy(x, labels=np.array([1]))
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), np.log(2))
+    np.testing.assert_allclose(x.grad, [[0, -0.5, 0.5]])
+
+
+# ------------------------------------------------------------------------------------------------------------ indexing
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [0, 0],
+        ((0, 0),),
+        range(2),
+        (range(2),),
+        ([0, 0], [1, 1]),
+        ((0, 0), (1, 1)),
+        (0, [1, 1]),
+        (None, [0, -2], ...),
+        [[0, 1], [1, 0]],
+        np.array([1, -1]),
+        np.array(1),
+        np.int64(1),
+        True,
+        (np.array([True, False]), [0, 0]),
+        [True, False],
+        [],
+        (slice(None), []),
+        (np.array([], int),),
+        slice(np.int64(0), None, np.array(1)),
+        tg.tensor([0, 0]),
+        tg.tensor(1),
+        tg.tensor([True, False]),
+        (tg.tensor([0, 0]), slice(0, tg.tensor(2))),
+    ],
+    ids=repr,
+)
+def test_every_kind_of_index(index):
+    a = np.arange(6.0).reshape(2, 3)
+    plain = index.numpy() if isinstance(index, tg.Tensor) else index
+    plain = tuple(i.numpy() if isinstance(i, tg.Tensor) else i for i in plain) if isinstance(plain, tuple) else plain
+    expected = a[plain]
+    x = tg.tensor(a, requires_grad=True)
+    y = x[index]
+    np.testing.assert_array_equal(y.numpy(), expected)
+    weights = np.arange(1.0, 1 + expected.size).reshape(expected.shape)
+    y.backward(weights)
+    by_hand = np.zeros(6)
+    for element, weight in zip(expected.ravel(), weights.ravel(), strict=True):
+        by_hand[int(element)] += weight
+    np.testing.assert_array_equal(x.grad, by_hand.reshape(2, 3))
+
+
+@pytest.mark.parametrize("index", [5, (0, 0, 0), "a", 0.5, [0.5], slice(0.5), (tg.tensor(0.5),)], ids=repr)
+def test_what_is_no_index_is_refused_as_by_numpy(index):
+    x = tg.tensor(np.zeros((2, 3)), requires_grad=True)
+    with pytest.raises((IndexError, TypeError)):
+        x[index]
+
+
+# ------------------------------------------------------------------------------------------- what NumPy's functions take
+
+A = np.arange(6.0).reshape(2, 3)
+
+FORMS = [
+    (lambda x: np.sum(x, 0), lambda x: np.sum(x, axis=0)),
+    (lambda x: np.sum(x, 0, None, None, True), lambda x: np.sum(x, axis=0, keepdims=True)),
+    (lambda x: np.sum(a=x, axis=-1), lambda x: np.sum(x, axis=1)),
+    (lambda x: np.sum(x, axis=()), lambda x: x),
+    (lambda x: np.sum(x, axis=(0, -1)), lambda x: np.sum(x)),
+    (lambda x: np.sum(x, axis=np.int64(0)), lambda x: np.sum(x, axis=0)),
+    (lambda x: np.sum(x, where=True), lambda x: np.sum(x)),
+    (lambda x: np.sum(x, keepdims=np._NoValue), lambda x: np.sum(x)),
+    (lambda x: np.sum(x, dtype=None, out=None), lambda x: np.sum(x)),
+    (lambda x: np.add.reduce(x), lambda x: np.sum(x, axis=0)),
+    (lambda x: np.add.reduce(x, None), lambda x: np.sum(x)),
+    (lambda x: np.add.reduce(x, 1, None, None, True), lambda x: np.sum(x, axis=1, keepdims=True)),
+    (lambda x: np.maximum.reduce(x, axis=1), lambda x: np.max(x, axis=1)),
+    (lambda x: np.minimum.reduce(x), lambda x: np.min(x, axis=0)),
+    (lambda x: x.sum(0), lambda x: np.sum(x, axis=0)),
+    (lambda x: x.sum(axis=0, keepdims=True), lambda x: np.sum(x, axis=0, keepdims=True)),
+    (lambda x: x.mean(1), lambda x: np.mean(x, axis=1)),
+    (lambda x: np.mean(x, 1), lambda x: np.mean(x, axis=1)),
+    (lambda x: np.mean(x, 1, None, None, True), lambda x: np.mean(x, axis=1, keepdims=True)),
+    (lambda x: x.max(axis=1), lambda x: np.max(x, axis=1)),
+    (lambda x: x.min(axis=-1, keepdims=True), lambda x: np.min(x, axis=-1, keepdims=True)),
+    (lambda x: np.amax(x, 1), lambda x: np.max(x, axis=1)),
+    (lambda x: np.amin(x, axis=1, keepdims=True), lambda x: np.min(x, axis=1, keepdims=True)),
+    (lambda x: np.max(x, 1, None, True), lambda x: np.max(x, axis=1, keepdims=True)),
+    (lambda x: x.std(0), lambda x: np.std(x, axis=0)),
+    (lambda x: x.var(ddof=1), lambda x: np.var(x, ddof=1)),
+    (lambda x: np.std(x, 0, None, None, 1), lambda x: np.std(x, axis=0, ddof=1)),
+    (lambda x: np.round(x, 0), lambda x: np.round(x)),
+    (lambda x: np.around(x, decimals=0), lambda x: np.round(x)),
+    (lambda x: np.reshape(x, (3, 2), "C"), lambda x: np.reshape(x, (3, 2))),
+    (lambda x: x.reshape(3, 2), lambda x: np.reshape(x, (3, 2))),
+    (lambda x: x.reshape((3, -1)), lambda x: np.reshape(x, (3, 2))),
+    (lambda x: x.reshape([3, 2]), lambda x: np.reshape(x, (3, 2))),
+    (lambda x: x.reshape(-1), lambda x: np.ravel(x)),
+    (lambda x: x.flatten(), lambda x: np.ravel(x)),
+    (lambda x: np.reshape(x[0, 0], ()), lambda x: x[0, 0]),
+    (lambda x: x.transpose(), lambda x: np.transpose(x)),
+    (lambda x: x.transpose(None), lambda x: np.transpose(x)),
+    (lambda x: x.transpose((1, 0)), lambda x: np.transpose(x)),
+    (lambda x: x.T, lambda x: np.transpose(x)),
+    (lambda x: x.mT, lambda x: np.transpose(x)),
+    (lambda x: np.matrix_transpose(x), lambda x: np.transpose(x)),
+    (lambda x: np.permute_dims(x, (1, 0)), lambda x: np.transpose(x)),
+    (lambda x: x.swapaxes(0, -1), lambda x: np.swapaxes(x, 0, 1)),
+    (lambda x: x[None].squeeze(0), lambda x: x),
+    (lambda x: np.concat([x, x]), lambda x: np.concatenate([x, x], axis=0)),
+    (lambda x: np.concatenate(x), lambda x: np.ravel(x)),
+    (lambda x: np.concatenate((x, A), axis=None), lambda x: np.concatenate([np.ravel(x), A.ravel()])),
+    (lambda x: np.concatenate([x, [[1.0, 2.0, 3.0]]], 0), lambda x: np.concatenate([x, A[:1] + 1])),
+    (lambda x: np.stack((x, A), -1), lambda x: np.stack([x, A], axis=2)),
+    (lambda x: np.hstack([x, x]), lambda x: np.concatenate([x, x], axis=1)),
+    (lambda x: np.hstack([x[0], x[1, 1]]), lambda x: np.concatenate([x[0], x[1, 1:2]])),
+    (lambda x: np.vstack([x, x[0]]), lambda x: np.concatenate([x, x[:1]])),
+    (lambda x: np.vstack([x[0, 0], 2.0]), lambda x: np.reshape(np.stack([x[0, 0], 2.0]), (2, 1))),
+    (lambda x: np.where(A > 2, x, 0), lambda x: x * (A > 2)),
+    (lambda x: np.dot(x, A.T), lambda x: x @ A.T),
+    (lambda x: np.dot(x, 2.0), lambda x: 2 * x),
+    (lambda x: np.dot(x, [1.0, 2.0, 3.0]), lambda x: x @ np.array([1.0, 2.0, 3.0])),
+    (lambda x: x.clip(1, 3), lambda x: np.clip(x, 1, 3)),
+    (lambda x: np.clip(x, np.ones(3), None), lambda x: np.clip(x, 1, None)),
+    (
+        lambda x: np.clip(x, tg.tensor(1.0), 3) if isinstance(x, tg.Tensor) else np.clip(x, 1, 3),
+        lambda x: np.clip(x, 1, 3),
+    ),
+    (lambda x: abs(-x), lambda x: np.abs(x)),
+    (lambda x: +x, lambda x: x),
+    (lambda x: 2 - x, lambda x: -x + 2),
+    (lambda x: 2 / (x + 1), lambda x: np.divide(2, x + 1)),
+    (lambda x: 2**x, lambda x: np.power(2, x)),
+    (lambda x: A.T @ x, lambda x: np.matmul(A.T, x)),
+    (lambda x: A * x, lambda x: np.multiply(x, A)),
+    (lambda x: A - x, lambda x: np.negative(x - A)),
+    (lambda x: np.float64(2) * x, lambda x: x * 2),
+    (lambda x: [1.0, 2.0, 3.0] * x, lambda x: x * np.array([1.0, 2.0, 3.0])),
+    (lambda x: x * (1.0, 2.0, 3.0), lambda x: x * np.array([1.0, 2.0, 3.0])),
+    (lambda x: np.multiply(x, 2, where=True, casting="same_kind", order="K"), lambda x: 2 * x),
+    (lambda x: np.flip(x, (0, 1)), lambda x: np.flip(x)),
+]
+
+
+@pytest.mark.parametrize(("form", "plain"), FORMS)
+def test_forms_of_call(form, plain):
+    x = tg.tensor(A, requires_grad=True)
+    out = form(x)
+    np.testing.assert_array_equal(out.numpy(), form(A))
+    np.testing.assert_array_equal(out.numpy(), plain(A))
+    weights = np.linspace(1, 2, out.size).reshape(out.shape)
+    out.backward(weights)
+    y = tg.tensor(A, requires_grad=True)
+    plain(y).backward(weights)
+    np.testing.assert_allclose(x.grad, y.grad)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda x: np.sum(x, dtype=np.float32), "np.sum of a Tensor does not take dtype=: .* axis=, keepdims="),
+        (lambda x: np.sum(x, initial=1.0), "initial="),
+        (lambda x: np.max(x, initial=1.0), "np.max of a Tensor does not take initial="),
+        (lambda x: np.sum(x, where=A > 1), "where="),
+        (lambda x: np.mean(x, where=A > 1), "where="),
+        (lambda x: np.sum(x, out=np.zeros(())), "np.sum with a Tensor cannot write to an array"),
+        (lambda x: np.sum(x, 0, None, np.zeros(3)), "does not take out="),
+        (lambda x: np.add(x, 1, out=np.zeros((2, 3))), "np.add with a Tensor cannot write to an array"),
+        (lambda x: np.add(A, 1, out=x), "cannot write to an array"),
+        (lambda x: np.add(x, 1, where=A > 1), "np.add of a Tensor does not take where=: .* no keywords"),
+        (lambda x: np.exp(x, dtype=np.float32), "dtype="),
+        (lambda x: np.exp(x, casting="unsafe"), "casting="),
+        (lambda x: np.std(x, mean=0.0), "mean="),
+        (lambda x: np.std(x, correction=1), "correction="),
+        (lambda x: np.reshape(x, (3, 2), order="F"), "order="),
+        (lambda x: np.ravel(x, "F"), "order="),
+        (lambda x: np.clip(x, 0, 1, where=A > 1), "where="),
+        (lambda x: np.clip(x, x - 1, 5), "np.clip has no derivative for a_min=: .* detach"),
+        (lambda x: np.concatenate([x, x], dtype=np.float32), "np.concatenate of a Tensor does not take dtype="),
+        (lambda x: np.stack([x, x], casting="unsafe"), "casting="),
+        (lambda x: np.matmul(x, A.T, axes=[(0, 1)] * 3), "axes="),
+        (lambda x: np.broadcast_to(x, (2, 3), subok=True), "subok="),
+        (lambda x: np.copy(x, order="F"), "order="),
+        (lambda x: np.dot(x[0], np.zeros((2, 3, 2))), "at most two dimensions"),
+        (lambda x: np.multiply.reduce(x), "np.multiply.reduce does not take Tensors"),
+        (lambda x: np.add.accumulate(x), "np.add.accumulate"),
+        (lambda x: np.multiply.outer(x, A), "np.multiply.outer"),
+        (lambda x: np.add.at(np.zeros(6), [0], x[0, 0]), "np.add.at"),
+        (lambda x: np.cumsum(x), "np.cumsum has no derivative rule"),
+        (lambda x: x % 2, "np.remainder has no derivative rule"),
+        (lambda x: np.full_like(x, x[0, 0]), "np.full_like has no derivative rule"),
+        (lambda x: np.full_like(A, x[0, 0]), "np.copyto has no derivative rule"),
+        (lambda x: np.full(3, x[0, 0]), "leave the graph"),
+        (lambda x: x * 1j, "complex"),
+        (lambda x: x * np.ones(3, complex), "complex"),
+        (lambda x: x.astype(complex), "complex"),
+    ],
+)
+def test_what_a_rule_does_not_know_is_refused(call, says):
+    with pytest.raises(TypeError, match=says):
+        call(tg.tensor(A, requires_grad=True))
+
+
+def test_an_array_is_not_added_to_in_place():
+    array = np.zeros(3)
+    for t in tg.tensor(np.ones(3), requires_grad=True), tg.tensor(np.ones(3)):
+        with pytest.raises(TypeError, match=r"np.add with a Tensor cannot write .* x = x \+ y"):
+            array += t
+    np.testing.assert_array_equal(array, 0)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_empty_arrays(shape):
+    x = tg.tensor(np.zeros(shape), requires_grad=True)
+    (
+        np.sum(x) + np.sum(np.max(x, axis=0, keepdims=True) if shape[0] else 0) + np.sum(x @ np.zeros((shape[-1], 2)))
+    ).backward()
+    assert x.grad.shape == shape
+    with pytest.raises(ValueError, match="zero-size"):
+        np.max(x)
