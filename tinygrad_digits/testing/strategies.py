@@ -105,7 +105,7 @@ def layouts() -> Strategy:
 def _embedded(x: Array, index: tuple[slice, ...]) -> Array:
     """An array that is a part of a larger one."""
     step = index[0].step if index else 1
-    whole = np.zeros([abs(step) * n for n in x.shape], x.dtype)
+    whole: Any = np.zeros([abs(step) * n for n in x.shape], x.dtype)
     part = whole[(..., *index)]
     part[...] = x
     return part

@@ -1,0 +1,275 @@
+"""NumPy's own functions, operators and conversions, given Tensors: they stay in the graph or say that they cannot."""
+
+import operator
+import types
+
+import numpy as np
+import pytest
+
+import tinygrad_digits as tg
+from tinygrad_digits import autodiff
+
+ARRAY = np.array([[4.0, 1.0], [1.0, 3.0]])
+
+TAKE_NO_ARRAYS = {
+    *(
+        "test",
+        "info",
+        "show_config",
+        "show_runtime",
+        "get_include",
+        "set_printoptions",
+        "printoptions",
+        "get_printoptions",
+    ),
+    *("seterr", "seterrcall", "setbufsize", "issubdtype", "promote_types", "isscalar", "iterable", "bmat", "typename"),
+    "array_equiv",  # says False of whatever cannot be converted
+    *("format_float_positional", "format_float_scientific", "base_repr"),  # numbers as text, as float(t) makes them
+    *("fromiter", "tri", "tril_indices", "triu_indices"),  # take Python numbers out of whatever they are given
+}
+
+
+def functions():
+    for module in np, np.linalg, np.fft:
+        for name in dir(module):
+            f = getattr(module, name)
+            taken = callable(f) and not isinstance(f, type | types.ModuleType) and not name.startswith("_")
+            if taken and name not in TAKE_NO_ARRAYS:
+                yield pytest.param(f, id=f"{module.__name__}.{name}")
+
+
+def calls(x):
+    v, s = x[0], x[0, 0]
+    yield from (
+        (x,),
+        (v,),
+        (s,),
+        (x, x),
+        (v, v),
+        (x, v),
+        (x, x, x),
+        (x, 1),
+        (v, 0, 1),
+        ([x, x],),
+        ((v, v), 0),
+        (x, ARRAY.copy()),
+    )
+    yield from ((v, (2, 1)), (x, [0, 1], 0))
+
+
+def parts(result):
+    if isinstance(result, list | tuple | dict):
+        for part in result.values() if isinstance(result, dict) else result:
+            yield from parts(part)
+    else:
+        yield result
+
+
+@pytest.mark.parametrize("f", list(functions()))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
+def test_no_function_leaves_the_graph_silently(f):
+    may_leave = f in autodiff.nondifferentiable
+    for args in calls(tg.tensor(ARRAY, requires_grad=True)):
+        try:
+            result = f(*args)
+        except (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError):
+            continue
+        for part in parts(result):
+            if f is np.where and len(args) == 1:  # another name of nonzero
+                assert part.dtype == np.intp
+            elif may_leave:
+                assert not (isinstance(part, tg.Tensor) and part.requires_grad)
+                assert not isinstance(part, np.ndarray)
+            else:
+                assert isinstance(part, tg.Tensor), f"a {type(part).__name__} of {args}"
+                assert part.requires_grad, f"untracked for {args}"
+
+
+@pytest.mark.parametrize("f", [f for f in autodiff.nondifferentiable if isinstance(f, np.ufunc)], ids=autodiff.name)
+def test_nondifferentiable_ufuncs_return_untracked_tensors(f):
+    args = [tg.tensor(ARRAY, requires_grad=True)] * f.nin
+    result = f(*args)
+    assert isinstance(result, tg.Tensor)
+    assert not result.requires_grad
+    np.testing.assert_array_equal(result.numpy(), f(*[ARRAY] * f.nin))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        *(np.argmax, np.argmin, np.argsort, np.nonzero, np.flatnonzero, np.argwhere, np.all, np.any, np.count_nonzero),
+        *(np.zeros_like, np.ones_like, np.shape, np.ndim, np.size, np.array_repr, np.array_str, np.iscomplexobj),
+        *(np.result_type, lambda x: np.isclose(x, x), lambda x: np.allclose(x, x), lambda x: np.array_equal(x, x)),
+        *(lambda x: np.searchsorted(x[0], x[1]), lambda x: np.where(x > 1), np.where),
+    ],
+)
+def test_nondifferentiable_functions_give_what_numpy_gives(f):
+    expected, found = f(ARRAY), f(tg.tensor(ARRAY, requires_grad=True))
+    assert type(expected) is type(found) or isinstance(found, tg.Tensor)
+    for a, b in zip(parts(found), parts(expected), strict=True):
+        if isinstance(b, np.ndarray):
+            assert isinstance(a, tg.Tensor)
+            assert not a.requires_grad
+            np.testing.assert_array_equal(a.numpy(), b)
+        else:
+            assert a == b
+
+
+@pytest.mark.parametrize(
+    "f", [np.cumsum, np.remainder, np.linalg.inv, np.fft.fft, np.interp, np.median], ids=autodiff.name
+)
+def test_functions_without_a_rule_work_on_tensors_that_need_no_gradient(f):
+    args = [ARRAY[0]] * 3 if f is np.interp else [ARRAY, ARRAY][: getattr(f, "nin", 1)]
+    plain = f(*args)
+    made = f(*map(tg.tensor, args))
+    assert isinstance(made, tg.Tensor)
+    assert not made.requires_grad
+    np.testing.assert_array_equal(made.numpy(), plain)
+    tracked = [tg.tensor(a, requires_grad=True) for a in args]
+    with tg.no_grad():
+        np.testing.assert_array_equal(f(*tracked).numpy(), plain)
+    with pytest.raises(TypeError, match=rf"{autodiff.name(f)} has no derivative rule.*defvjp.*detach"):
+        f(*tracked)
+
+
+def test_results_outside_the_graph_share_no_memory():
+    x = tg.tensor(ARRAY, requires_grad=True)
+    results = [np.positive(ARRAY)]
+    with tg.no_grad():
+        results = [
+            x.T,
+            x[0],
+            np.reshape(x, -1),
+            x.copy(),
+            +x,
+            np.diagonal(x),
+            np.real(x),
+            np.broadcast_to(x, (3, 2, 2)),
+        ]
+    for result in results:
+        before = result.numpy()
+        x.data[...] += 1
+        np.testing.assert_array_equal(result.numpy(), before)
+        assert not np.shares_memory(result.data, x.data)
+
+
+# ----------------------------------------------------------------------------------------------------------- operators
+
+OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.matmul]
+COMPARISONS = [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne]
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize(
+    "other", [2, 2.5, np.float64(2), np.array(2.0), np.full((2, 2), 2.0), [[2.0, 1.0], [1.0, 2.0]]], ids=repr
+)
+def test_operators_from_both_sides(op, other):
+    if op is operator.matmul and np.ndim(other) == 0:
+        return
+    x = tg.tensor(ARRAY, requires_grad=True)
+    for result, expected in ((op(x, other), op(ARRAY, other)), (op(other, x), op(np.asarray(other), ARRAY))):
+        assert isinstance(result, tg.Tensor)
+        assert result.requires_grad
+        np.testing.assert_allclose(result.numpy(), expected)
+
+
+@pytest.mark.parametrize("op", COMPARISONS)
+def test_comparisons_from_both_sides_are_untracked(op):
+    x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    other = np.array([2.0, 2.0, 2.0])
+    for result, expected in (
+        (op(x, other), op(x.numpy(), other)),
+        (op(other, x), op(other, x.numpy())),
+        (op(x, 2), op(x.numpy(), 2)),
+        (op(2, x), op(2, x.numpy())),
+        (op(x, x), op(x.numpy(), x.numpy())),
+    ):
+        assert isinstance(result, tg.Tensor)
+        assert not result.requires_grad
+        np.testing.assert_array_equal(result.numpy(), expected)
+
+
+def test_equality_with_what_is_no_number_is_false_everywhere():
+    x = tg.tensor([1.0, 2.0])
+    assert not (x == "a").any()
+    assert not (x == None).any()  # noqa: E711
+    assert (x != None).all()  # noqa: E711
+
+
+def test_truth_operators():
+    a, b = tg.tensor([True, False, True]), np.array([True, True, False])
+    for op in operator.and_, operator.or_, operator.xor:
+        np.testing.assert_array_equal(op(a, b).numpy(), op(a.numpy(), b))
+        np.testing.assert_array_equal(op(b, a).numpy(), op(b, a.numpy()))
+    np.testing.assert_array_equal((~a).numpy(), ~a.numpy())
+
+
+def test_integer_operators():
+    a = tg.tensor([7, -7])
+    np.testing.assert_array_equal((a // 2).numpy(), [3, -4])
+    np.testing.assert_array_equal((a % 4).numpy(), [3, 1])
+    np.testing.assert_array_equal((2 // tg.tensor([1, 2])).numpy(), [2, 1])
+
+
+def test_a_matrix_among_the_operands_counts_as_an_array():
+    matrix = np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix)
+    x = tg.tensor(ARRAY, requires_grad=True)
+    np.sum(np.multiply(x, matrix)).backward()
+    np.testing.assert_array_equal(x.grad, [[1, 2], [3, 4]])
+
+
+# --------------------------------------------------------------------------------------------------------- conversions
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        *(np.asarray, np.array, np.asanyarray, np.ascontiguousarray, np.atleast_2d, memoryview, np.require),
+        *(lambda x: np.array([x, x]), lambda x: np.array([x[0, 0], 1.0]), lambda x: np.asarray(x, dtype=np.float32)),
+        *(lambda x: np.array(x[0, 0]), lambda x: np.zeros((2, 2)).__setitem__(..., x), lambda x: np.full(2, x[0])),
+        *(
+            lambda x: np.random.default_rng(0).normal(x),
+            lambda x: tg.tensor([x, x]),
+            lambda x: tg.asarray([x[0], x[1]]),
+        ),
+        *(lambda x: np.testing.assert_allclose(x, ARRAY.copy()), lambda x: np.save("never written", x)),
+    ],
+)
+def test_making_an_array_of_a_tensor_that_needs_a_gradient_is_an_error(convert):
+    with pytest.raises(TypeError):
+        convert(tg.tensor(ARRAY, requires_grad=True))
+
+
+def test_the_error_says_how_to_leave_the_graph():
+    with pytest.raises(TypeError, match=r"shape \(2, 2\).* leave the graph.*detach.*numpy.*np\.stack"):
+        np.asarray(tg.tensor(ARRAY, requires_grad=True))
+
+
+def test_an_array_of_a_tensor_that_needs_no_gradient():
+    x = tg.tensor(ARRAY)
+    view = np.asarray(x)
+    np.testing.assert_array_equal(view, ARRAY)
+    assert not view.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        view[0] = 0
+    assert np.array(x).flags.writeable
+    assert np.asarray(x, dtype=np.float32).dtype == np.float32
+    np.testing.assert_array_equal(np.array([x, x]), [ARRAY, ARRAY])
+    np.testing.assert_array_equal(tg.tensor([x, x]).numpy(), [ARRAY, ARRAY])
+    with pytest.raises(ValueError, match="copy"):
+        np.array(x, dtype=np.float32, copy=False)
+
+
+def test_numbers_can_be_taken_out():
+    x = tg.tensor([1.5], requires_grad=True)
+    assert float(x) == x.item() == np.float64(x[0]) == 1.5
+    assert int(x) == 1
+    assert bool(x)
+    assert [10, 20, 30][tg.tensor(2)] == 30
+    for convert in float, int, operator.methodcaller("item"):
+        with pytest.raises(ValueError, match=r"one element.*\(2,\)"):
+            convert(tg.tensor([1.0, 2.0]))
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(tg.tensor([1.0, 2.0]))
+    with pytest.raises(TypeError):
+        operator.index(tg.tensor(1.0))
