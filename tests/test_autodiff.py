@@ -1,0 +1,655 @@
+"""The table of rules and the backward sweep: shape of the graph, lifetime, changes after use, aliasing."""
+
+import contextlib
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import tinygrad_digits as tg
+from tinygrad_digits import autodiff
+from tinygrad_digits.ops.neural import softmax_cross_entropy
+
+
+def leaf(x, dtype=None):
+    return tg.tensor(x, requires_grad=True, dtype=dtype)
+
+
+# ---------------------------------------------------------------------------------------------------- shapes of graphs
+
+
+def test_a_value_used_twice_gets_both_gradients():
+    x = leaf(3.0)
+    (x + x).backward()
+    np.testing.assert_array_equal(x.grad, 2)
+
+
+def test_diamonds_on_diamonds():
+    x = leaf(1.0)
+    y = x
+    for _ in range(60):  # 2**60 paths
+        y = (y + y) * 0.5
+    y.backward()
+    np.testing.assert_array_equal(x.grad, 1)
+
+
+def test_each_node_waits_for_all_its_uses():
+    calls = []
+
+    @tg.primitive
+    def watched(x):
+        return 2 * x
+
+    tg.defvjp(watched, lambda g, out, x: calls.append(float(g)) or 2 * g)
+    try:
+        x = leaf(1.0)
+        y = watched(x)
+        (y * 3 + (y * 5 + np.sin(y) * 0) * 7).backward()
+    finally:
+        del autodiff.rules[autodiff.key(watched)]
+    assert calls == [38.0]
+    np.testing.assert_array_equal(x.grad, 76)
+
+
+def test_wide_graphs():
+    xs = [leaf(float(i)) for i in range(10_000)]
+    np.sum(np.stack([x * x for x in xs])).backward()
+    assert all(x.grad == 2 * i for i, x in enumerate(xs))
+    x = leaf(1.0)
+    sum(x * i for i in range(10_000)).backward()
+    np.testing.assert_array_equal(x.grad, 10_000 * 9_999 / 2)
+
+
+def test_gradients_of_unneeded_arguments_are_not_computed(own_rules):
+    @tg.primitive
+    def product(x, y):
+        return x * y
+
+    tg.defvjp(product, lambda g, out, x, y: g * y, lambda g, out, x, y: pytest.fail("computed all the same"))
+    x = leaf(2.0)
+    product(x, tg.tensor(3.0)).backward()
+    np.testing.assert_array_equal(x.grad, 3)
+
+
+def test_a_million_operations_go_backward_in_linear_time_and_are_deleted(own_rules):
+    calls = 0
+
+    @tg.primitive
+    def halve(x):
+        return x
+
+    def rule(g, out, x):
+        nonlocal calls
+        calls += 1
+        return g
+
+    tg.defvjp(halve, rule)
+    n = 1_000_000
+    x = leaf(1.0)
+    y = x
+    for _ in range(n):
+        y = -y
+    assert repr(y) == "Tensor(1., op=np.negative)"
+    y.backward()
+    np.testing.assert_array_equal(x.grad, 1)
+    y = x
+    for _ in range(10_000):
+        y = halve(y)
+        y = y + y * 0
+    y.backward()
+    assert calls == 10_000  # one rule a node, though there are 2**10_000 paths
+
+
+def test_a_million_operations_can_be_dropped_unused():
+    y = leaf(1.0)
+    for _ in range(1_000_000):
+        y = -y
+    node = weakref.ref(y)
+    del y
+    assert node() is None
+
+
+# ------------------------------------------------------------------------------------------------------------ lifetime
+
+
+@pytest.fixture
+def no_collector():
+    """Only reference counting frees memory."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def quadratic(x):
+    return np.sum(np.tanh(x @ np.ones((2, 2))) ** 2 + x[[0, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x: quadratic(leaf(x)).backward(),
+        lambda x: quadratic(leaf(x)).backward(retain_graph=True),
+        lambda x: quadratic(leaf(x)),
+        lambda x: tg.grad(quadratic)(x),
+        lambda x: tg.grad(quadratic)(leaf(x)),
+        lambda x: tg.value_and_grad(lambda p: quadratic(p["x"]))({"x": x}),
+        lambda x: tg.vjp(quadratic, x)[1](1.0),
+        lambda x: tg.jvp(quadratic, (x,), (x,)),
+        lambda x: tg.jvp(quadratic, (leaf(x),), (x,)),
+        lambda x: tg.jacobian(np.tanh)(x),
+        lambda x: tg.hessian(quadratic)(x),
+        lambda x: tg.hvp(quadratic)(x, x),
+        lambda x: repr(quadratic(leaf(x))),
+    ],
+)
+def test_nothing_is_left_for_the_garbage_collector(use, no_collector):
+    use(np.ones((2, 2)))  # caches fill
+    gc.collect()
+    use(np.ones((2, 2)))
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+        left = [type(x).__name__ for x in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert left == []
+
+
+def test_backward_frees_the_graph(no_collector):
+    x = leaf(np.ones(3))
+    y = np.exp(x)
+    z = y * y
+    loss = np.sum(z)
+    watched = [weakref.ref(y), weakref.ref(z)]
+    del y, z
+    assert all(w() is not None for w in watched)
+    loss.backward()
+    assert all(w() is None for w in watched)
+
+
+def test_a_kept_graph_dies_with_its_result(no_collector):
+    x = leaf(np.ones(3))
+    y = np.exp(x)
+    loss = np.sum(y)
+    watched = weakref.ref(y)
+    del y
+    loss.backward(retain_graph=True)
+    assert watched() is not None
+    del loss
+    assert watched() is None
+
+
+def test_memory_stays_flat_over_many_steps(no_collector):
+    w = leaf(np.ones(2))
+
+    def step():
+        w.grad = None
+        loss = np.sum((w * 0.5 - 1.0) ** 2)
+        loss.backward()
+        with tg.no_grad():
+            w.data = w - 0.1 * w.grad
+        return float(loss)
+
+    for _ in range(100):
+        step()
+    before = sum(isinstance(x, tg.Tensor | np.ndarray) for x in gc.get_objects()), len(gc.get_objects())
+    for _ in range(10_000):
+        step()
+    after = sum(isinstance(x, tg.Tensor | np.ndarray) for x in gc.get_objects()), len(gc.get_objects())
+    assert after[0] == before[0]
+    assert abs(after[1] - before[1]) < 50
+
+
+def test_the_number_taken_out_of_a_loss_holds_nothing(no_collector):
+    loss = np.sum(leaf(np.ones(3)) ** 2)
+    watched = weakref.ref(loss)
+    history = [float(loss), loss.item(), loss.numpy(), loss.detach()]
+    del loss
+    assert watched() is None
+    assert all(float(x) == 3 for x in history)
+
+
+# ----------------------------------------------------------------------------------------------------- backward, twice
+
+
+def test_a_second_backward_raises_and_says_what_to_do():
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"freed.*retain_graph=True"):
+        y.backward()
+    np.testing.assert_array_equal(x.grad, 4)
+
+
+def test_a_second_backward_through_a_shared_part_raises():
+    x = leaf(2.0)
+    y = x * x
+    a, b = y * 2, y * 3
+    a.backward()
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        b.backward()
+    np.testing.assert_array_equal(x.grad, 8)
+
+
+def test_a_kept_graph_gives_exactly_double():
+    x = leaf([0.1, 0.7])
+    y = np.sum(np.exp(x) * x)
+    y.backward(retain_graph=True)
+    once = x.grad.copy()
+    y.backward(retain_graph=True)
+    np.testing.assert_array_equal(x.grad, 2 * once)
+    y.backward()
+    np.testing.assert_array_equal(x.grad, 3 * once)
+
+
+def test_intermediate_gradients_do_not_pile_up():
+    x = leaf(2.0)
+    y = x * x
+    z = y * 3
+    for _ in range(2):
+        z.backward(retain_graph=True)
+    assert y.grad is None
+    np.testing.assert_array_equal(x.grad, 24)
+
+
+def test_when_a_rule_fails_nothing_is_stored_and_the_next_call_says_why(own_rules):
+    @tg.primitive
+    def broken(x):
+        return 2 * x
+
+    def rule(g, out, x):
+        raise ZeroDivisionError("inside the rule")
+
+    tg.defvjp(broken, rule)
+    x, y = leaf(1.0), leaf(1.0)
+    mid = y * 2
+    mid.retain_grad()
+    loss = broken(x) + mid * 3
+    with pytest.raises(ZeroDivisionError, match="inside the rule"):
+        loss.backward()
+    assert x.grad is None
+    assert y.grad is None
+    assert mid.grad is None
+    with pytest.raises(RuntimeError, match="freed, or begun to free before it failed"):
+        loss.backward()
+    tg.defvjp(broken, lambda g, out, x: 2 * g)
+    loss = broken(x) + y * 3
+    loss.backward()
+    np.testing.assert_array_equal([x.grad, y.grad], [2, 3])
+
+
+# ------------------------------------------------------------------------------------------------------------ aliasing
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, y: x + y,
+        lambda x, y: np.positive(x) + np.positive(y),
+        lambda x, y: np.reshape(x, (2, 2)) + y.T.T,
+        lambda x, y: np.broadcast_to(x, (2, 2)) + y.copy(),
+        lambda x, y: np.concatenate([x, y])[:2] + np.stack([x, y])[1],
+        lambda x, y: np.where(True, x, 0) + y,
+    ],
+)
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_share_no_memory(f, create_graph):
+    x, y = leaf(np.ones((2, 2))), leaf(np.ones((2, 2)))
+    seed = np.ones((2, 2))
+    mid = f(x, y)
+    mid.retain_grad()
+    out = +mid
+    for s in (seed, seed[::-1], tg.tensor(seed)):
+        x.grad = y.grad = mid.grad = None
+        out.backward(s, create_graph=create_graph, retain_graph=True)
+        grads = [t.grad for t in (x, y, mid)]
+        arrays = [g.data if create_graph else g for g in grads]
+        if not create_graph:
+            assert all(type(g) is np.ndarray and g.flags.writeable for g in grads)
+        others = [s.data if isinstance(s, tg.Tensor) else s, x.data, y.data, mid.data, out.data]
+        for i, a in enumerate(arrays):
+            assert not any(np.shares_memory(a, o) for o in others)
+            if not create_graph:
+                assert not any(np.shares_memory(a, b) for b in arrays[:i])
+        assert len({id(g) for g in grads}) == 3
+    x.grad = y.grad = mid.grad = None
+
+
+def test_writing_to_a_gradient_changes_no_other():
+    x, y = leaf(1.0), leaf(1.0)
+    (x + y).backward()
+    x.grad[...] = 99
+    np.testing.assert_array_equal(y.grad, 1)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (0,)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_grad_is_an_array_of_the_tensors_shape_and_dtype(shape, dtype):
+    x = leaf(np.ones(shape), dtype)
+    for times in 1, 2, 3:
+        np.sum(x * np.float64(2) + np.ones((2, *shape))).backward()
+        assert type(x.grad) is np.ndarray
+        assert x.grad.shape == shape
+        assert x.grad.dtype == dtype
+        np.testing.assert_array_equal(x.grad, np.full(shape, 4.0 * times))
+
+
+def test_mixed_precision():
+    x, y = leaf([1.0, 2.0], np.float32), leaf([3.0, 4.0])
+    out = x * y
+    assert out.dtype == np.float64
+    np.sum(out).backward()
+    assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+    assert (x * 2.5).dtype == (2 * x).dtype == (x**2).dtype == (x / 3).dtype == np.float32
+    assert (x * np.float64(2)).dtype == np.float64  # NumPy's numbers are not weak
+
+
+# ------------------------------------------------------------------------------------------------ changed after its use
+
+
+def changed_leaf_data(x, array):
+    x.data[0] = 9
+
+
+def assigned_data(x, array):
+    x.data = x.numpy() * 2
+
+
+def assigned_equal_data(x, array):
+    x.data = x.numpy()
+
+
+def added_in_place(x, array):
+    with tg.no_grad():
+        x += 1
+
+
+def stepped(x, array):
+    x._data -= 0.5
+    x._updated()
+
+
+def changed_array(x, array):
+    array[0] = 9
+
+
+def changed_through_a_view(x, array):
+    array[::-1][-1:] = 9
+
+
+CHANGES_OF_X = [changed_leaf_data, assigned_data, assigned_equal_data, added_in_place, stepped]
+CHANGES_OF_ARRAY = [changed_array, changed_through_a_view]
+
+
+@pytest.mark.parametrize("change", CHANGES_OF_X)
+@pytest.mark.parametrize("f", [lambda x: x * x, np.exp, lambda x: x.reshape(3, 1) * 2, lambda x: tg.relu(x[[0, 1]])])
+def test_a_leaf_changed_after_its_use_is_an_error(change, f):
+    x = leaf([1.0, 2.0, 3.0])
+    y = np.sum(f(x))
+    change(x, None)
+    with pytest.raises(RuntimeError, match=r"argument 1 of .*shape \(3,\).* changed after it was used"):
+        y.backward()
+    assert x.grad is None
+    np.sum(f(x)).backward()  # and computing anew is right
+    expected = tg.grad(lambda x: np.sum(f(x)))(x.numpy())
+    np.testing.assert_array_equal(x.grad, expected)
+
+
+@pytest.mark.parametrize("change", CHANGES_OF_ARRAY)
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, a: x * a,
+        lambda x, a: a * x,
+        lambda x, a: x * tg.asarray(a),
+        lambda x, a: x * tg.asarray(a[::2][:1]),
+        lambda x, a: x * tg.asarray(a).T,
+        lambda x, a: tg.asarray(a, requires_grad=True) * x,
+        lambda x, a: np.where(a > 0, x, a * x),
+        lambda x, a: np.sum(np.stack([x, a]) ** 2),
+        lambda x, a: x * memoryview(a),
+        lambda x, a: x @ a,
+        lambda x, a: x * (a[:1].reshape(()), 1.0, 2.0),
+    ],
+)
+def test_a_plain_array_changed_after_its_use_is_an_error_or_harmless(change, f):
+    x, array = leaf([1.0, 2.0, 3.0]), np.array([2.0, -1.0, 4.0])
+    right = tg.grad(lambda x: np.sum(f(x, array.copy())))(x.numpy())
+    y = np.sum(f(x, array))
+    change(x, array)
+    with contextlib.suppress(RuntimeError):
+        y.backward()
+        np.testing.assert_array_equal(x.grad, right)
+        return
+    assert x.grad is None
+
+
+def test_a_shared_array_changed_after_its_use_is_an_error():
+    x, array = leaf([1.0, 2.0, 3.0]), np.array([2.0, -1.0, 4.0])
+    y = np.sum(x * tg.asarray(array))
+    array[0] = 9
+    with pytest.raises(RuntimeError, match=r"argument 2 of np\.multiply"):
+        y.backward()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, i: x[i],
+        lambda x, i: x[i,],
+        lambda x, i: x[[i[0], i[1]]],
+        lambda x, i: x[i[0] : i[1]],
+        lambda x, i: x[np.asarray(i)[:1].reshape(()) :],
+        lambda x, i: np.moveaxis(x.reshape(1, 1, 3), i, i[::-1]),
+        lambda x, i: np.transpose(x.reshape(1, 3), i),
+        lambda x, i: np.transpose(np.ones((1, 3)) * x, axes=i),
+    ],
+)
+@pytest.mark.parametrize("make", [np.array, list])
+def test_indices_and_keywords_may_be_changed_after_their_use(use, make):
+    i = make([0, 1])
+    x = leaf([1.0, 2.0, 3.0])
+    y = use(x, i)
+    weights = np.arange(1.0, 1 + y.size).reshape(y.shape)
+    right = tg.vjp(lambda x: use(x, make([0, 1])), x.numpy())[1](weights)[0]
+    i[0], i[1] = 1, 0
+    y.backward(weights)
+    np.testing.assert_array_equal(x.grad, right)
+
+
+def test_labels_may_be_changed_after_their_use():
+    x, labels = leaf([[1.0, 2.0]]), np.array([0])
+    loss = softmax_cross_entropy(x, labels=labels)
+    labels[0] = 1
+    loss.backward()
+    assert x.grad[0, 0] < 0 < x.grad[0, 1]
+
+
+def test_an_array_changed_and_changed_back_is_as_it_was():
+    x, array = leaf([1.0]), np.array([2.0])
+    y = x * array
+    array[0] = 5
+    array[0] = 2
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [2])
+
+
+def test_the_gradient_to_start_from_may_be_changed_after_backward():
+    x, seed = leaf([1.0, 2.0]), np.array([1.0, 1.0])
+    y = x * x
+    y.backward(seed, create_graph=True)
+    first = x.grad
+    x.grad = None
+    seed[...] = 100
+    np.sum(first).backward()
+    np.testing.assert_array_equal(x.grad, [2, 2])
+
+
+def test_a_view_taken_outside_the_graph_keeps_its_numbers():
+    x = leaf([1.0, 2.0])
+    with tg.no_grad():
+        constant = x.T
+    y = np.sum(x * constant)
+    x.data[...] = 5
+    np.testing.assert_array_equal(constant.numpy(), [1, 2])
+    with pytest.raises(RuntimeError, match="argument 1"):
+        y.backward()
+
+
+def test_asarray_of_a_tensor_shares_nothing_with_its_views():
+    a = tg.tensor([1.0, 2.0])
+    view = a.reshape(2, 1)
+    x = tg.asarray(a, requires_grad=True)
+    y = np.sum(x * 2 + view.reshape(2) * x)
+    x.data[0] = 7
+    np.testing.assert_array_equal(view.numpy().ravel(), [1, 2])
+    assert not a.requires_grad
+    with pytest.raises(RuntimeError, match="changed"):
+        y.backward()
+
+
+def test_objects_that_hand_out_their_own_array_are_watched():
+    class Holder:
+        def __init__(self):
+            self.array = np.array([1.0, 2.0])
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+    holder, x = Holder(), leaf([1.0, 1.0])
+    y = np.sum(x * tg.asarray(holder))
+    holder.array[0] = 9
+    with pytest.raises(RuntimeError, match="changed"):
+        y.backward()
+
+
+def test_read_only_memory_is_not_copied_for_comparison():
+    fixed = np.frombuffer(np.arange(4.0).tobytes())
+    frozen = np.arange(4.0)
+    frozen.flags.writeable = False
+    for array in fixed, fixed[1:], frozen, frozen[::2]:
+        assert tg.asarray(array)._lent is None
+    for array in np.frombuffer(bytearray(fixed.tobytes())), np.broadcast_to(np.ones(1), (4,)), np.arange(4.0)[::2]:
+        array.flags.writeable = False
+        assert tg.asarray(array)._lent is not None
+
+
+def test_freezing_a_leaf_after_its_use_is_an_error():
+    x, y = leaf(2.0), leaf(3.0)
+    z = x * y
+    y.requires_grad = False
+    with pytest.raises(RuntimeError, match=r"requires_grad of a tensor .* set to False after it had been used"):
+        z.backward()
+    assert x.grad is None
+
+
+# --------------------------------------------------------------------------------------------------- rules of one's own
+
+
+def test_rules_are_checked_when_they_are_entered():
+    one = tg.primitive(lambda x: x)
+    for rules, says in (((), "one rule"), ((3,), "one rule"), ((None, None), "2 rules, for an operation of 1")):
+        with pytest.raises(TypeError, match=says):
+            tg.defvjp(one, *rules)
+    with pytest.raises(TypeError, match=r"np.multiply, …\) was given 3 rules"):
+        tg.defvjp(np.multiply, *[lambda g, out, x, y: g] * 3)
+
+
+def test_an_operation_without_rules():
+    @tg.primitive
+    def plain(x):
+        return x + 1
+
+    np.testing.assert_array_equal(plain(tg.tensor(1.0)).numpy(), 2)
+    with pytest.raises(TypeError, match=r"plain has no derivative rule.*tg\.defvjp\(plain"):
+        plain(leaf(1.0))
+
+
+@pytest.mark.parametrize("rest", [(), (None,)])
+def test_an_argument_without_a_rule(own_rules, rest):
+    scale = tg.primitive(lambda x, y: x * y)
+    tg.defvjp(scale, lambda g, out, x, y: g * y, *rest)
+    x = leaf(2.0)
+    scale(x, 3.0).backward()
+    np.testing.assert_array_equal(x.grad, 3)
+    with pytest.raises(TypeError, match="no derivative for its argument number 2"):
+        scale(leaf(2.0), leaf(3.0)).backward()
+
+
+def test_a_rule_of_the_wrong_shape(own_rules):
+    bad = tg.primitive(lambda x: x * 1)
+    tg.defvjp(bad, lambda g, out, x: g[:-1])
+    with pytest.raises(ValueError, match=r"gradient of shape \(2,\) for an argument of shape \(3,\)"):
+        np.sum(bad(leaf(np.ones(3)))).backward()
+
+
+def test_a_rule_that_mixes_in_complex_or_whole_numbers(own_rules):
+    turned = tg.primitive(lambda x: x * 1)
+    tg.defvjp(turned, lambda g, out, x: g * 1j)
+    with pytest.raises(TypeError, match="gradient of dtype complex128 for an argument of dtype float64"):
+        turned(leaf(1.0)).backward()
+    counted = tg.primitive(lambda x: np.floor(x).astype(int))
+    tg.defvjp(counted, lambda g, out, x: g * 1.0)
+    with pytest.raises(TypeError, match="for an argument of dtype int64"):
+        (counted(leaf(1.0)) * 2.5).backward()
+    with pytest.raises(TypeError, match="floating-point numbers to start from"):
+        counted(leaf(1.0)).backward()
+    through = tg.tensor([1j]) * leaf([1.0])
+    with pytest.raises(TypeError, match="floating-point"):
+        through.backward(np.ones(1))
+    with pytest.raises(TypeError, match="complex128"):
+        np.sum(np.abs(through)).backward()
+
+
+def test_keywords_of_ones_own_operations_are_copied_and_take_no_tracked_tensor(own_rules):
+    @tg.primitive
+    def weighted(x, *, weights):
+        return x * np.asarray(weights)
+
+    tg.defvjp(weighted, lambda g, out, x, *, weights: g * np.asarray(weights))
+    x = leaf([1.0, 2.0])
+    for weights in ([3.0, 4.0], np.array([3.0, 4.0])):
+        y = weighted(x, weights=weights)
+        weights[0] = 99.0
+        x.grad = None
+        np.sum(y).backward()
+        np.testing.assert_array_equal(x.grad, [3, 4])
+    weighted(x, weights=tg.tensor([1.0, 1.0]))
+    with pytest.raises(TypeError, match="weighted has no derivative for weights="):
+        weighted(x, weights=leaf([1.0, 1.0]))
+
+
+def test_a_primitive_given_arrays_is_the_function_as_it_was():
+    def twice(x):
+        """Docs."""
+        return 2 * x
+
+    op = tg.primitive(twice)
+    assert (op.__name__, op.__doc__) == ("twice", "Docs.")
+    assert type(op(np.ones(2))) is np.ndarray
+    assert op(3) == 6
+    assert autodiff.key(op) is twice
+
+
+def test_apply_runs_any_operation_of_the_table():
+    x = leaf([1.0, 2.0])
+    y = tg.apply(np.multiply, x, 3.0)
+    np.sum(y).backward()
+    np.testing.assert_array_equal(x.grad, [3, 3])
+    array = np.arange(4.0).reshape(2, 2)
+    shared = tg.apply(np.transpose, array)
+    array[...] = 9
+    np.testing.assert_array_equal(shared.numpy(), [[0, 2], [1, 3]])
+    with pytest.raises(TypeError, match="no derivative rule"):
+        tg.apply(np.cumsum, x)
+
+
+@pytest.mark.parametrize(
+    ("op", "called"),
+    [(np.exp, "np.exp"), (np.linalg.norm, "np.linalg.norm"), (tg.sigmoid, "sigmoid"), (np.sum, "np.sum")],
+)
+def test_names(op, called):
+    assert autodiff.name(op) == called
