@@ -41,6 +41,12 @@ composites: dict[Op, Op] = {}
 LEAF: Any = (None, (), (), {}, ())
 """The recipe of a node that was made, not computed, and wants a gradient."""
 
+INPUT: Any = (None, (), (), {}, ())
+"""The recipe of an argument of a function that is being differentiated."""
+
+CLOSED: Any = (None, (), (), {}, ())
+"""The recipe of such an argument afterwards: nobody else can ask for its gradient."""
+
 FREED: Any = ("freed", (), (), {}, ())
 """The recipe of a node whose graph has been used up by a backward sweep."""
 
@@ -273,8 +279,9 @@ def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]
 
 
 def depends_on_others(roots: Iterable[Any], inputs: Collection[Any]) -> bool:
-    """Whether the roots were also computed from leaves that are not, and are not behind, the inputs."""
-    return any(node._recipe is LEAF and node not in inputs for node in _count_uses(roots, inputs))
+    """Whether somebody can ask for the roots' gradient by anything that is not, and is not behind, the inputs."""
+    nodes = _count_uses(roots, inputs)
+    return any((node._recipe is LEAF or node._recipe is INPUT) and node not in inputs for node in nodes)
 
 
 def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:

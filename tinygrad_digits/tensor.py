@@ -276,7 +276,7 @@ def _in_place(op: Op) -> Callable[[Any, Any], Any]:
         if self._recipe is not LEAF:
             return apply(op, self, other)
         if _recording.get():
-            sign = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}.get(op.__name__, op.__name__)
+            sign = {"power": "**", "matmul": "@", "multiply": "*", "divide": "/", "add": "+", "subtract": "-"}[op.__name__]
             raise RuntimeError(
                 f"x {sign}= y on a leaf that requires a gradient, {describe(self)}. To compute with it, write "
                 f"y = x {sign} …; to update it, do so under tg.no_grad(), or assign x.data"
@@ -435,7 +435,7 @@ class Tensor:
             stored = {id(seed)}
             for node, g in autodiff.sweep({self: seed}, create_graph=create_graph, keep=retain_graph).items():
                 if create_graph:
-                    g = g if isinstance(g, Tensor) else tensor(g)
+                    g = tensor(g) if not isinstance(g, Tensor) else +g if id(g) in stored else g
                 elif type(g) is not np.ndarray or g.base is not None or id(g) in stored:
                     g = np.array(g)  # no two gradients share memory
                 stored.add(id(g))
@@ -585,10 +585,9 @@ class Tensor:
             facts.append(f"dtype={self._data.dtype}")
         if not self._data.size:
             facts.insert(1, f"shape={self.shape}")
-        if self._recipe is LEAF:
-            facts.append("requires_grad=True")
-        elif self._recipe is not None:
-            facts.append(f"op={name(self._recipe[0])}")
+        if self._recipe is not None:
+            op = self._recipe[0]
+            facts.append(f"op={name(op)}" if op else "requires_grad=True")
         return f"Tensor({', '.join(facts)})"
 
     def __reduce__(self) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .autodiff import depends_on_others, name, sweep
+from .autodiff import CLOSED, INPUT, depends_on_others, name, sweep
 from .tensor import Tensor, is_recording, recording, tensor
 
 Function = Callable[..., Any]
@@ -203,12 +203,15 @@ def _linearize(f: Function, xs: tuple[Any, ...]) -> tuple[Any, Function, bool]:
     given = _leaves(xs)
     outside = is_recording()
     with recording():
-        inputs = [+x if isinstance(x, Tensor) and x.requires_grad else tensor(x, requires_grad=True) for x in given]
+        inputs = [+x if isinstance(x, Tensor) and x.requires_grad else _input(x) for x in given]
         made = f(*_nest(xs, inputs))
     results = [y if isinstance(y, Tensor) else tensor(y) for y in _leaves(made)]
     tracked = [y for y in results if y.requires_grad]
     ends = set(inputs)
     live = outside and (_any_tracked(given) or depends_on_others(tracked, ends))
+    for x in inputs:
+        if x._recipe is INPUT:
+            x._recipe = CLOSED
     as_tensors = live or _any_tensor(given)
     value = _nest(made, results if live else [y.detach() if as_tensors else y.numpy() for y in results])
 
@@ -234,6 +237,13 @@ def _linearize(f: Function, xs: tuple[Any, ...]) -> tuple[Any, Function, bool]:
         return _nest(xs, [np.array(g) for g in gradients])
 
     return value, pull, live
+
+
+def _input(x: Any) -> Tensor:
+    """A Tensor that is neither a leaf nor computed, for a function to be differentiated by."""
+    made = tensor(x)
+    made._recipe = INPUT
+    return made
 
 
 def _choose(f: Function, args: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
