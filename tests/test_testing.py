@@ -1,0 +1,228 @@
+"""The checker is checked: wrong rules must be caught; and the strategies draw what they say."""
+
+import numpy as np
+import pytest
+from hypothesis import find, given, settings
+from hypothesis import strategies as st
+
+import tinygrad_digits as tg
+from tinygrad_digits.testing import check_grads, numerical_grad
+from tinygrad_digits.testing import strategies as draw
+
+
+def op(function, *rules):
+    made = tg.primitive(function)
+    tg.defvjp(made, *rules)
+    return made
+
+
+def cube(x):
+    return x**3
+
+
+X = np.array([[0.5, -1.5], [2.0, 0.1]])
+
+
+@pytest.fixture(autouse=True)
+def _own_rules(own_rules):
+    """Every test here enters rules."""
+
+
+def test_a_right_rule_passes_to_third_order():
+    check_grads(op(cube, lambda g, out, x: g * 3 * x**2), X, order=3)
+
+
+@pytest.mark.parametrize(
+    ("function", "rules", "args"),
+    [
+        (cube, [lambda g, out, x: g * x**2], (X,)),  # a factor dropped
+        (cube, [lambda g, out, x: -g * 3 * x**2], (X,)),  # the sign flipped
+        (cube, [lambda g, out, x: g * 3 * x**2 * 1.0005], (X,)),  # off by 0.05 %
+        (cube, [lambda g, out, x: g * 3 * x**2 * (1 + 1e-5)], (X,)),
+        (cube, [lambda g, out, x: g * 0], (X,)),
+        (cube, [lambda g, out, x: 3 * x**2], (X,)),  # g forgotten
+        (cube, [lambda g, out, x: g * 3 * x**2 + 0.001 * np.mean(g)], (X,)),
+        (cube, [lambda g, out, x: np.where(x > 1, 0, g * 3 * x**2)], (X,)),  # wrong for one element only
+        (lambda x: x.T, [lambda g, out, x: g], (X,)),
+        (lambda x: np.cumsum(x), [lambda g, out, x: g], (X[0],)),
+        (np.multiply, [lambda g, out, x, y: g * x, lambda g, out, x, y: g * y], (X, X + 1)),  # swapped
+        (lambda x, y: x @ y, [lambda g, out, x, y: g @ y.T, lambda g, out, x, y: x @ g], (X, X)),
+        (lambda x: x[[0, 0]], [lambda g, out, x: np.stack([g[0], g[0] * 0])], (X,)),  # = in place of +=
+        (lambda x: x * x, [lambda g, out, x: g * np.nan], (X,)),
+    ],
+)
+def test_wrong_rules_are_caught(function, rules, args):
+    with pytest.raises(AssertionError, match=r"order 1: the derivative by argument \d, element \(.*\), is wrong"):
+        check_grads(op(function, *rules), *args, order=1)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda g, out, x: g * 3 * (x.data if isinstance(x, tg.Tensor) else x) ** 2,  # leaves the graph
+        lambda g, out, x: g * 3 * x.detach() ** 2 if isinstance(x, tg.Tensor) else g * 3 * x**2,
+        lambda g, out, x: g * 3 * squared_wrongly(x),
+        lambda g, out, x: (g.detach() if isinstance(g, tg.Tensor) else g) * 3 * x**2,
+    ],
+)
+def test_rules_wrong_at_second_order_only_are_caught(rule):
+    wrong = op(cube, rule)
+    check_grads(wrong, X, order=1)
+    with pytest.raises(AssertionError, match=r"order 2: the derivative by"):
+        check_grads(wrong, X, order=2)
+
+
+squared_wrongly = tg.primitive(lambda x: x * x)
+
+
+@pytest.fixture(autouse=True)
+def _squared_wrongly(_own_rules):
+    tg.defvjp(squared_wrongly, lambda g, out, x: g * x)
+
+
+@pytest.mark.parametrize(
+    ("function", "rules"),
+    [
+        (lambda x, y: x + y, [lambda g, out, x, y: g[0], lambda g, out, x, y: g]),
+        (lambda x, y: x + y, [lambda g, out, x, y: g, lambda g, out, x, y: np.max(g, axis=0)]),
+        (lambda x, y: x + y, [lambda g, out, x, y: g, lambda g, out, x, y: np.sum(g)]),
+    ],
+)
+def test_missing_or_wrong_unbroadcasting_is_caught(function, rules):
+    with pytest.raises((AssertionError, ValueError), match=r"is wrong|gave a gradient of shape"):
+        check_grads(op(function, *rules), X, np.ones(2))
+
+
+def test_a_function_that_writes_to_its_argument_is_caught():
+    def scribble(x):
+        x *= 2
+        return x.copy()
+
+    with pytest.raises(AssertionError, match="changed an argument"):
+        check_grads(op(scribble, lambda g, out, x: 2 * g), X)
+
+
+def test_the_report_tells_all_and_can_be_run_again():
+    bad_cube = op(cube, lambda g, out, x: np.where(x == 2, g, g * 3 * x**2))
+    with pytest.raises(AssertionError) as caught:
+        check_grads(lambda x, n, *, f=bad_cube: f(x) * n, X, 7, order=2, seed=3)
+    report = str(caught.value)
+    for part in (
+        "<lambda>, order 1",
+        "argument 0, element (1, 0)",
+        "analytic ",
+        "numeric ",
+        "error ",
+        "is allowed",
+        "seed=3",
+    ):
+        assert part in report
+    assert "check_grads(<lambda>, np.array([[0.5, -1.5], [2.0, 0.1]]), np.array(7), order=1, seed=3)" in report
+    with pytest.raises(AssertionError) as again:
+        check_grads(lambda x, n, *, f=bad_cube: f(x) * n, X, 7, order=1, seed=3)
+    assert str(again.value) == report
+
+
+def test_the_argument_at_fault_is_named_by_its_place_among_all():
+    wrong = op(lambda x, y: x * y, lambda g, out, x, y: g * y, lambda g, out, x, y: g * y)
+    with pytest.raises(AssertionError, match="by argument 2"):
+        check_grads(lambda x, n, y: wrong(x, y), X, np.array([1, 2]), X + 1)
+
+
+def test_results_may_be_nested_and_arguments_single_precision_or_whole():
+    check_grads(lambda x, y: {"sum": x + y, "more": (np.sin(x), [x * y])}, X.astype(np.float32), 2.0)
+    check_grads(lambda x, n: x[n], X, np.array([0, 0]))
+    check_grads(lambda x: np.sum(x[:0]), np.zeros(0))
+    check_grads(lambda x: np.ones(2), 1.0)
+
+
+def test_large_arrays_are_not_spelt_out():
+    wrong = op(cube, lambda g, out, x: g)
+    with pytest.raises(AssertionError, match=r"<array of shape \(300,\)>"):
+        check_grads(wrong, np.ones(300))
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "expected"),
+    [
+        (lambda x: np.sum(np.exp(x)), [0.0, 1.0], np.exp([0.0, 1.0])),
+        (lambda x: x**3, 2.0, 12),
+        (lambda x: np.sum(x**2) / 1e6, np.array([1e6]), [2]),
+        (lambda x: np.sum(np.sin(100 * x)), np.array([0.01]), [100 * np.cos(1.0)]),
+        (lambda x: 5.0, [[1.0]], [[0]]),
+    ],
+)
+def test_numerical_grad(f, x, expected):
+    np.testing.assert_allclose(numerical_grad(f, x), expected, rtol=1e-6, atol=1e-12)
+
+
+# ---------------------------------------------------------------------------------------------------------- strategies
+
+
+@pytest.mark.parametrize("layout", draw.LAYOUTS)
+@given(x=draw.arrays())
+def test_layouts_keep_the_numbers(layout, x):
+    made = draw.LAYOUTS[layout](x)
+    np.testing.assert_array_equal(made, x)
+    assert made.shape == x.shape
+
+
+def test_layouts_are_what_they_are_called():
+    x = np.arange(12.0).reshape(3, 4)
+    lay = {name: layout(x) for name, layout in draw.LAYOUTS.items()}
+    assert lay["C"].flags.c_contiguous
+    assert lay["Fortran"].flags.f_contiguous
+    assert lay["every other"].strides == (128, 16)
+    assert lay["backward"].strides == (-32, -8)
+    assert not lay["read-only"].flags.writeable
+    assert lay["big-endian"].dtype.byteorder == ">"
+
+
+@given(draw.arrays(low=-1, high=3, away_from=(0.0, 1.0)))
+def test_numbers_keep_away_from_kinks(x):
+    assert np.all((x >= -1) & (x <= 3.05) & (np.abs(x) >= 0.0499) & (np.abs(x - 1) >= 0.0499))
+
+
+@given(draw.shapes().flatmap(draw.separated))
+def test_separated_numbers_are_apart(x):
+    assert np.all(np.diff(np.sort(x, axis=None)) > 0.09)
+
+
+@given(st.data())
+def test_broadcastable_arrays_broadcast(data):
+    x, y, z = data.draw(draw.broadcastable((0, 1), (1, 2), (-1, 0)))
+    np.broadcast_shapes(x.shape, y.shape, z.shape)
+    assert np.all((x >= 0) & (x <= 1))
+    assert np.all((y >= 1) & (y <= 2))
+    assert np.all((z >= -1) & (z <= 0))
+
+
+@given(st.data())
+def test_axes_and_indices_are_valid(data):
+    x = data.draw(draw.arrays())
+    np.sum(x, axis=data.draw(draw.axes(x.ndim)))
+    x[data.draw(draw.indices(x.shape))]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wanted"),
+    [
+        (draw.shapes(), lambda s: s == ()),
+        (draw.shapes(), lambda s: len(s) == 2 and 0 in s),
+        (draw.shapes(), lambda s: 1 in s and 3 in s),
+        (draw.broadcast_shapes(2), lambda s: s[0] and s[1] and s[0] != s[1]),
+        (draw.axes(2), lambda a: a is None),
+        (draw.axes(2), lambda a: a == ()),
+        (draw.axes(2), lambda a: a == -1),
+        (draw.axes(2), lambda a: isinstance(a, tuple) and len(a) == 2),
+        (
+            draw.indices((2, 3)),
+            lambda i: isinstance(i, tuple) and None in [x for x in i if not isinstance(x, np.ndarray)],
+        ),
+        (draw.indices((2, 3)), lambda i: isinstance(i, list) and len(i) > len(set(i))),
+        (draw.indices((2, 3)), lambda i: isinstance(i, np.ndarray) and i.dtype == bool and i.any()),
+        (draw.indices((2, 3)), lambda i: isinstance(i, tuple) and any(isinstance(x, np.ndarray) for x in i)),
+    ],
+)
+def test_the_awkward_ones_are_drawn(strategy, wanted):
+    find(strategy, wanted, settings=settings(max_examples=2000, database=None))
