@@ -1,10 +1,37 @@
 """Automatic differentiation on NumPy, small enough to read, and the digit classifier that proves it."""
 
-from . import nn, optim
+from . import nn, optim, testing
 from .autodiff import defvjp, primitive
 from .io import load, save
 from .ops.neural import log_softmax, logsumexp, relu, sigmoid, softmax
 from .tensor import Tensor, apply, asarray, is_recording, no_grad, tensor
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
+__all__ = [
+    "Tensor",
+    "apply",
+    "asarray",
+    "defvjp",
+    "grad",
+    "hessian",
+    "hvp",
+    "is_recording",
+    "jacobian",
+    "jvp",
+    "load",
+    "log_softmax",
+    "logsumexp",
+    "nn",
+    "no_grad",
+    "optim",
+    "primitive",
+    "relu",
+    "save",
+    "sigmoid",
+    "softmax",
+    "tensor",
+    "testing",
+    "value_and_grad",
+    "vjp",
+]
 __version__ = "0.1.0"

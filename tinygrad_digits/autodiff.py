@@ -145,7 +145,7 @@ def primitive(function: Op) -> Op:
     def op(*args: Any, **kwargs: Any) -> Any:
         for a in args:
             if hasattr(a, "_recipe"):
-                return a._apply(function, *args, **kwargs)
+                return a._apply(function, args, kwargs)
         return function(*args, **kwargs)
 
     op.primitive = function  # type: ignore[attr-defined]
@@ -201,16 +201,14 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
     """
     uses = _count_uses(seeds, inputs)
     pending = dict(seeds)
-    ready = [node for node in seeds if not uses[node]]
+    ready = [node for node in seeds if not uses[node] and node._recipe[0] is not None and node not in inputs]
     reached = {}
     while ready:
         node = ready.pop()
         g = pending.pop(node)
         op, args, values, kwargs, wanted = node._recipe
-        if op is None or node._retains_grad or node in inputs:
+        if node._retains_grad:
             reached[node] = g
-            if op is None or node in inputs:
-                continue
         if not keep:
             node._recipe = FREED
         row = rules[op]
@@ -220,7 +218,7 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
                 rule = row[position]
             except IndexError:
                 rule = _no_derivative(op, position)
-            passed = rule(g, out, *given, **kwargs)
+            passed = rule(g, out, *given, **kwargs) if kwargs else rule(g, out, *given)
             value = values[position]
             if passed.shape != value.shape:
                 passed = _unbroadcast(passed, value.shape, op)
@@ -228,11 +226,11 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
                 passed = _cast(passed, value.dtype, op)
             source = args[position]
             pending[source] = pending[source] + passed if source in pending else passed
-            if uses[source] == 1:
-                ready.append(source)
-            else:
+            if uses[source] > 1:
                 uses[source] -= 1
-    return reached
+            elif source._recipe[0] is not None and not (inputs and source in inputs):
+                ready.append(source)
+    return reached | pending  # what nobody has taken up are the gradients of the ends
 
 
 def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]:
@@ -242,7 +240,7 @@ def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]
     while stack:
         node = stack.pop()
         recipe = node._recipe
-        if recipe is LEAF or node in inputs:
+        if recipe is LEAF or (inputs and node in inputs):
             continue
         if recipe is FREED:
             raise RuntimeError(
@@ -288,7 +286,7 @@ def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:
     """Sum a gradient over the axes that broadcasting had added or stretched."""
     added = g.ndim - len(shape)
     if added > 0 and g.shape[added:] == shape:
-        return np.add.reduce(g, axis=tuple(range(added)))
+        return np.add.reduce(g, axis=0 if added == 1 else tuple(range(added)))
     stretched = tuple(i for i, n in enumerate(g.shape) if i < added or (n != 1 and shape[i - added] == 1))
     fitted = np.add.reduce(g, axis=stretched, keepdims=True) if stretched else g
     if added < 0 or fitted.shape[added:] != shape:

@@ -90,15 +90,17 @@ class SGD:
                 continue
             if isinstance(g, Tensor):
                 g = g._data
-            x = p._now()
+            x = p._data if p._lent is None else p._now()
+            rate = lr
             if decay:
                 g = np.add(g, np.multiply(x, decay, out=buffer), out=buffer)
-            moves = [(g, lr)]
             if v is not None:
                 np.add(np.multiply(v, self.momentum, out=v), g, out=v)
-                moves = [(g, lr), (v, lr * self.momentum)] if self.nesterov else [(v, lr)]
-            for direction, rate in moves:
-                np.subtract(x, np.multiply(direction, rate, out=buffer), out=x)
+                if self.nesterov:
+                    np.subtract(x, np.multiply(g, lr, out=buffer), out=x)
+                    rate = lr * self.momentum
+                g = v
+            np.subtract(x, np.multiply(g, np.array(rate, x.dtype), out=buffer), out=x)
             p._updated()
 
 

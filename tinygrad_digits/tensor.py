@@ -27,6 +27,9 @@ from .autodiff import LEAF, Op, describe, name
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 
+_NO_KEYWORDS: dict[str, Any] = {}
+_FIRST = (0,)
+_WANTED = ((), (1,)), (_FIRST, (0, 1))  # by whether the first, and the second, of two arguments wants a gradient
 _SCALARS = frozenset({int, float, bool})
 _CONSTANTS = frozenset({int, float, bool, str, tuple, type(None)})
 
@@ -58,8 +61,6 @@ def apply(op: Op, *args: Any, **kwargs: Any) -> Tensor:
     TypeError
         If a gradient may be wanted and the operation has no rule.
     """
-    if kwargs:
-        kwargs = {k: v if type(v) in _CONSTANTS else _fixed(v, k, op) for k, v in kwargs.items()}
     return _apply(op, args, kwargs)
 
 
@@ -73,6 +74,18 @@ def _fixed(value: Any, keyword: str, op: Op) -> Any:
 
 
 def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    if kwargs:
+        for keyword, value in kwargs.items():
+            if type(value) not in _CONSTANTS:
+                kwargs = {**kwargs, keyword: _fixed(value, keyword, op)}
+    elif len(args) == 1 and type(a := args[0]) is Tensor and a._recipe is not None and _recording.get():
+        if op not in autodiff.rules:
+            raise autodiff.missing_rule(op)
+        x = a._data if a._lent is None else a._now()
+        data = op(x)
+        if type(data) is not np.ndarray:
+            data = np.asarray(data)
+        return _new(data, (op, args, (x,), _NO_KEYWORDS, _FIRST))
     values = []
     wanted = []
     plain = True
@@ -84,7 +97,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
                 wanted.append(position)
         else:
             values.append(a)
-            if type(a) not in _SCALARS:
+            if type(a) not in _SCALARS and not _stays(a):
                 plain = False
         position += 1  # noqa: SIM113 - counting by hand is faster than enumerate
     data = op(*values, **kwargs) if kwargs else op(*values)
@@ -95,8 +108,10 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         if op not in autodiff.rules:
             raise autodiff.missing_rule(op)
         if not plain:
-            args = tuple(_constant(a, op) for a in args)
-            values = [a._data if isinstance(a, Tensor) else a for a in args]
+            for position, a in enumerate(args):
+                if not isinstance(a, Tensor):
+                    values[position] = _constant(a, op)
+            args = tuple([a if isinstance(a, Tensor) else value for a, value in zip(args, values, strict=True)])
         recipe = (op, args, values, kwargs, wanted)
     elif data.base is not None or any(data is value for value in values):  # noqa: SIM102 - the common case first
         # A view outside the graph would not notice that its tensor is changed: it gets memory of its own.
@@ -126,22 +141,37 @@ _allocate = object.__new__
 
 
 def _constant(a: Any, op: Op) -> Any:
-    """Make a plain argument fit to be kept in a recipe: arrays and lists can change, and so are watched."""
-    if isinstance(a, (Tensor, int, float, np.floating, np.integer, np.bool)) or op is operator.getitem:
+    """Make a plain argument fit to be kept in a recipe: an array or list that may change is copied."""
+    if isinstance(a, int | float | np.floating | np.integer | np.bool) or op is operator.getitem:
         return a
     array = np.asarray(a)
     if array.dtype.kind == "c":
         raise TypeError(f"{name(op)} of a tensor that needs a gradient and a complex number: complex has no rules here")
-    return _lend(array) if array.dtype.kind in "biuf" else a
+    if array.dtype.kind not in "biuf":
+        return a
+    return array if _fixed_memory(array) else array.copy()
 
 
 def _lend(array: NDArray[Any]) -> Tensor:
     """Make a Tensor of an array that others hold too."""
+    return _new(array, lent=None if _fixed_memory(array) else array.tobytes())
+
+
+def _stays(a: Any) -> bool:
+    """Whether a plain argument is an array of real numbers that nobody can change, as mini-batches are."""
+    return type(a) is np.ndarray and a.dtype.kind != "c" and _fixed_memory(a)
+
+
+def _fixed_memory(array: NDArray[Any]) -> bool:
+    """Whether nobody can write to an array's memory."""
     owner: Any = array
-    while isinstance(owner, np.ndarray) and not owner.flags.writeable:
+    while owner is not None:
+        if not isinstance(owner, np.ndarray):
+            return isinstance(owner, bytes)
+        if owner.flags.writeable:
+            return False
         owner = owner.base
-    fixed = owner is None or isinstance(owner, bytes)
-    return _new(array, lent=None if fixed else array.tobytes())
+    return True
 
 
 @contextmanager
@@ -253,7 +283,22 @@ def _leaf(tensor: Tensor, requires_grad: bool) -> Tensor:
 
 def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
     def forward(self: Any, other: Any) -> Any:
-        return _apply(op, (self, other), {})
+        x = self._data if self._lent is None else self._now()
+        if type(other) is Tensor:
+            y = other._data if other._lent is None else other._now()
+            wanted = _WANTED[self._recipe is not None][other._recipe is not None]
+        elif type(other) in _SCALARS:
+            y, wanted = other, _WANTED[self._recipe is not None][False]
+        else:
+            return _apply(op, (self, other), {})
+        data = op(x, y)
+        if type(data) is not np.ndarray:
+            data = np.asarray(data)
+        if not (wanted and _recording.get()):
+            return _new(data)
+        if op not in autodiff.rules:
+            raise autodiff.missing_rule(op)
+        return _new(data, (op, (self, other), (x, y), _NO_KEYWORDS, wanted))
 
     def reflected(self: Any, other: Any) -> Any:
         return _apply(op, (other, self), {})
@@ -276,7 +321,9 @@ def _in_place(op: Op) -> Callable[[Any, Any], Any]:
         if self._recipe is not LEAF:
             return apply(op, self, other)
         if _recording.get():
-            sign = {"power": "**", "matmul": "@", "multiply": "*", "divide": "/", "add": "+", "subtract": "-"}[op.__name__]
+            sign = {"power": "**", "matmul": "@", "multiply": "*", "divide": "/", "add": "+", "subtract": "-"}[
+                op.__name__
+            ]
             raise RuntimeError(
                 f"x {sign}= y on a leaf that requires a gradient, {describe(self)}. To compute with it, write "
                 f"y = x {sign} …; to update it, do so under tg.no_grad(), or assign x.data"
@@ -311,7 +358,7 @@ class Tensor:
     _retains_grad: bool
     grad: Any
 
-    _apply = staticmethod(apply)
+    _apply = staticmethod(_apply)
 
     def __init__(self, data: ArrayLike, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> None:
         made = tensor(data, dtype=dtype, requires_grad=requires_grad)
@@ -427,7 +474,8 @@ class Tensor:
         seed: Any = self._seed(gradient)
         if retain_graph is None:
             retain_graph = create_graph
-        with recording(create_graph):
+        token = _recording.set(create_graph)
+        try:
             if create_graph:  # the graph to come keeps the seed
                 seed = +seed if isinstance(seed, Tensor) else tensor(seed)
             elif isinstance(seed, Tensor):
@@ -441,7 +489,10 @@ class Tensor:
                 stored.add(id(g))
                 if node.grad is not None:
                     g = node.grad + g
-                node.grad = g if isinstance(g, Tensor) else np.asarray(g)
+                    g = g if isinstance(g, Tensor) else np.asarray(g)
+                node.grad = g
+        finally:
+            _recording.reset(token)
 
     def _seed(self, gradient: ArrayLike | Tensor | None) -> NDArray[Any] | Tensor:
         """What a sweep from this tensor starts from."""
@@ -453,7 +504,7 @@ class Tensor:
                     f"backward() needs a scalar, but this tensor has shape {self.shape}. Call .sum() first, or pass "
                     "the gradient to start from"
                 )
-            return np.ones(self._data.shape, self._data.dtype)
+            return np.array(1, self._data.dtype).reshape(self._data.shape)
         seed = gradient if isinstance(gradient, Tensor) else np.asarray(gradient)
         if seed.shape != self._data.shape:
             raise ValueError(
@@ -500,6 +551,8 @@ class Tensor:
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs and ufunc in autodiff.rules:
+            return _apply(ufunc, inputs, _NO_KEYWORDS)
         if method == "__call__":
             return _call(ufunc, inputs, kwargs)
         if method == "reduce" and ufunc in _REDUCTIONS:
@@ -671,6 +724,10 @@ class Tensor:
     def any(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Any:
         """`numpy.any`, untracked."""
         return _on_arrays(np.any, (self,), {"axis": axis, "keepdims": keepdims})
+
+    def dot(self, b: Any) -> Any:
+        """`numpy.dot`."""
+        return np.dot(self, b)
 
     def reshape(self, *shape: int | Shape) -> Tensor:
         """`numpy.reshape`: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""

@@ -254,9 +254,9 @@ def _batches(arrays: tuple[Array, ...], size: int, order: Array | None, count: i
     for start in range(0, count, size):
         stop = min(start + size, count)
         if order is None:
-            pieces = tuple(a[start:stop] for a in arrays)
+            pieces = [a[start:stop] for a in arrays]
         else:
-            pieces = tuple(a.take(order[start:stop], axis=0) for a in arrays)
+            pieces = [a.take(order[start:stop], axis=0) for a in arrays]
         for piece in pieces:
             piece.flags.writeable = False  # what is recorded of it need not be watched for changes
-        yield pieces
+        yield tuple(pieces)

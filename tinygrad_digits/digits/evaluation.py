@@ -47,7 +47,7 @@ class Report:
 def outputs(model: Module, inputs: Array, *, batch_size: int = 1_000) -> Array:
     """Give a net's outputs (N, classes) for inputs (N, 28, 28, 1), unrecorded, in batches to save memory."""
     with no_grad():
-        return np.concatenate([model(x).numpy() for (x,) in batches(inputs, size=batch_size)])
+        return np.concatenate([np.asarray(model(x)) for (x,) in batches(inputs, size=batch_size)])
 
 
 def accuracy(model: Module, inputs: Array, labels: Array) -> float:

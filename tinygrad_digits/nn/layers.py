@@ -1,4 +1,7 @@
-"""Layers: Linear, the activations, Flatten, and Sequential, which joins them."""
+"""Layers: Linear, the activations, Flatten, and Sequential, which joins them.
+
+A layer without parameters does to an array what it does to a Tensor, and returns an array then.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..ops import neural
-from ..tensor import Tensor, apply, asarray, tensor
+from ..tensor import Tensor, apply, tensor
 from . import init
 from .init import Initialiser
 from .module import Module
@@ -67,13 +70,17 @@ class Linear(Module):
 
     def __call__(self, x: ArrayLike | Tensor) -> Tensor:
         """Map x of shape (…, in_features) to (…, out_features)."""
-        x = asarray(x)
-        if x.shape[-1:] != self.weight.shape[:1]:
+        if not isinstance(x, Tensor | np.ndarray):
+            x = np.asarray(x)
+        try:
+            return apply(np.matmul, x, self.weight) if self.bias is None else neural.linear(x, self.weight, self.bias)
+        except ValueError:
+            if np.shape(x)[-1:] == self.weight.shape[:1]:
+                raise
             raise ValueError(
                 f"Linear({self.extra_repr()}) takes inputs of shape (…, {self.weight.shape[0]}), "
-                f"and was given shape {x.shape}"
-            )
-        return x @ self.weight if self.bias is None else neural.linear(x, self.weight, self.bias)
+                f"and was given shape {np.shape(x)}"
+            ) from None
 
     def extra_repr(self) -> str:
         """Say the sizes."""
@@ -83,25 +90,25 @@ class Linear(Module):
 class Sigmoid(Module):
     """The logistic function 1 / (1 + exp(-x)) of each element: a step with its corner rounded off."""
 
-    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+    def __call__(self, x: ArrayLike | Tensor) -> Any:
         """Map each element to between 0 and 1; see `tinygrad_digits.sigmoid`."""
-        return neural.sigmoid(asarray(x))
+        return neural.sigmoid(x)
 
 
 class Tanh(Module):
     """The hyperbolic tangent of each element: a sigmoid stretched to between -1 and 1."""
 
-    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+    def __call__(self, x: ArrayLike | Tensor) -> Any:
         """Map each element to between -1 and 1."""
-        return apply(np.tanh, asarray(x))
+        return np.tanh(x)
 
 
 class ReLU(Module):
     """The positive part of each element."""
 
-    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+    def __call__(self, x: ArrayLike | Tensor) -> Any:
         """Map each element to itself, or to 0 if it is negative; see `tinygrad_digits.relu`."""
-        return neural.relu(asarray(x))
+        return neural.relu(x)
 
 
 class Step(Module):
@@ -112,18 +119,19 @@ class Step(Module):
     Rosenblatt, "The perceptron", Psychological Review, 1958.
     """
 
-    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+    def __call__(self, x: ArrayLike | Tensor) -> Any:
         """Map each element to 0 or 1."""
-        return apply(np.maximum, apply(np.sign, asarray(x)), 0)
+        return np.maximum(np.sign(x), 0)
 
 
 class Flatten(Module):
     """All axes but the first made one: images (N, 28, 28) become rows (N, 784)."""
 
-    def __call__(self, x: ArrayLike | Tensor) -> Tensor:
+    def __call__(self, x: ArrayLike | Tensor) -> Any:
         """Map shape (N, …) to (N, the product of the others)."""
-        x = asarray(x)
-        return x.reshape(len(x), prod(x.shape[1:]))
+        if not isinstance(x, Tensor | np.ndarray):
+            x = np.asarray(x)
+        return x if x.ndim == 2 else x.reshape(len(x), prod(x.shape[1:]))
 
 
 class Sequential(Module):

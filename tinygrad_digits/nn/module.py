@@ -84,8 +84,8 @@ class Module:
             array = arrays[name]
             if array.shape != tensor.shape or not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
                 raise ValueError(
-                    f"{name} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, and shape "
-                    f"{array.shape} and dtype {array.dtype} in the state: build the model that was saved"
+                    f"{name} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, and "
+                    f"shape {array.shape} and dtype {array.dtype} in the state: build the model that was saved"
                 )
         for name, tensor in own.items():
             tensor.data = arrays[name]

@@ -4,6 +4,7 @@ The fused ones (a layer's product and bias, a loss with what goes before it) are
 costs less than three, and because their gradients are simpler and more accurate than those of their parts.
 """
 
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -12,26 +13,41 @@ from ..autodiff import defvjp, primitive
 from .elementwise import finite
 from .reductions import kept
 
-# Of how large a number a dtype can hold the exponential. Beyond it, sigmoid is 1 to the last bit.
-LARGEST = {np.dtype(t): 11 if t is np.float16 else 88 for t in (np.float16, np.float32, np.float64, np.longdouble)}
+# Of how large a number a dtype can hold the exponential (beyond it, sigmoid is 1 to the last bit), and one. They are
+# arrays, as NumPy takes twice as long to compute with a small array and a Python number.
+BOUNDS = {
+    np.dtype(t): (np.array(11 if t is np.float16 else 88, t), np.array(1, t))
+    for t in (np.float16, np.float32, np.float64, np.longdouble)
+}
 
 
 def floats(x):
     """The argument as an array of floating-point numbers, as NumPy's own functions take lists and integers."""
     x = np.asarray(x)
-    return x if x.dtype in LARGEST else x.astype(float)
+    return x if x.dtype in BOUNDS else x.astype(float)
 
 
 @primitive
 def linear(x, weight, bias):
     """``x @ weight + bias`` for x of shape (…, m), weight (m, n) and bias (n,)."""
-    out = np.matmul(x, weight)
-    return np.add(out, bias, out=out) if out.ndim and out.dtype == np.result_type(out, bias) else out + bias
+    out = x.dot(weight) if x.ndim == 2 else np.matmul(x, weight)  # dot takes half the time of a small matmul
+    return np.add(out, bias, out=out) if out.dtype == bias.dtype else out + bias
 
 
 def rows(x):
     """All axes but the last as one."""
     return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
+
+
+@lru_cache
+def ones(n, dtype):
+    """`numpy.ones`, made once."""
+    return np.ones(n, dtype)
+
+
+def summed(rows):
+    """The sum of the rows of a matrix, as a product with ones: for small ones it takes half the time of np.sum."""
+    return np.dot(ones(rows.shape[0], rows.dtype), rows)
 
 
 @primitive
@@ -45,11 +61,11 @@ def sigmoid(x):
     array([0. , 0.5, 1. ])
     """
     try:
-        largest = LARGEST[x.dtype]
+        largest, one = BOUNDS[x.dtype]
     except (AttributeError, KeyError):
         return sigmoid(floats(x))
     e = np.exp(np.minimum(x, largest))
-    return e / (1 + e)
+    return e / (one + e)
 
 
 @primitive
@@ -116,10 +132,10 @@ def joint_shape(x, y):
 
 
 # fmt: off
-defvjp(linear,      lambda g, out, x, weight, bias: np.matmul(g, weight.T),
-                    lambda g, out, x, weight, bias: np.matmul(rows(x).T, rows(g)),
-                    lambda g, out, x, weight, bias: g)
-defvjp(sigmoid,     lambda g, out, x: g * (out * (1 - out)))
+defvjp(linear,      lambda g, out, x, weight, bias: rows(g).dot(weight.T).reshape(x.shape),
+                    lambda g, out, x, weight, bias: rows(x).T.dot(rows(g)),
+                    lambda g, out, x, weight, bias: summed(rows(g)))
+defvjp(sigmoid,     lambda g, out, x: g * (out - out * out))
 defvjp(relu,        lambda g, out, x: np.where(x > 0, g, 0))
 defvjp(logsumexp,   lambda g, out, x, *, axis=None, keepdims=False:
                         kept(g, x, axis, keepdims) * np.exp(x - finite(kept(out, x, axis, keepdims))))

@@ -1,0 +1,1 @@
+"""Measurements of speed against peers, side by side in one run: ``python -m benchmarks``."""
