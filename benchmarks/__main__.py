@@ -24,12 +24,12 @@ def main() -> int:
                 kept &= race(
                     "784-30-10, sigmoid, batch 10",
                     steps.nielsen(),
-                    repeat=100,
+                    repeat=300,
                     limits={"by hand": 2.0, "PyTorch": 1 / 3},
                 )
                 limits = {"bare NumPy": 4.0, "PyTorch": 1 / 3}
-                kept &= race("2,000 × (y * c), two numbers", chain.multiply(), repeat=2, limits=limits)
-                kept &= race("2,000 mixed operations, two numbers", chain.mixed(), repeat=2, limits=limits)
+                kept &= race("2,000 × (y * c), two numbers", chain.multiply(), repeat=5, limits=limits)
+                kept &= race("2,000 mixed operations, two numbers", chain.mixed(), repeat=5, limits=limits)
             kept &= race("784-512-256-10, ReLU, momentum, batch 128", steps.mlp(), repeat=5, limits={"PyTorch": 1.25})
     return 0 if kept else 1
 

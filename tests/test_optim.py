@@ -33,7 +33,7 @@ def test_sgd_follows_its_formula(lr, momentum, nesterov, weight_decay):
         g = np.array([1.0, 4.0]) * p + weight_decay * p
         v = momentum * v + g
         p = p - lr * (g + momentum * v if nesterov else v)
-        np.testing.assert_allclose(x.numpy(), p, rtol=1e-12)
+        np.testing.assert_allclose(x.numpy(), p, rtol=1e-12, atol=1e-15)
 
 
 def test_a_step_leaves_the_gradient_as_it_is():

@@ -200,15 +200,16 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
         The gradient of every leaf, every one of `inputs`, and every node marked by `retain_grad`, that was reached.
     """
     uses = _count_uses(seeds, inputs)
-    pending = dict(seeds)
-    ready = [node for node in seeds if not uses[node] and node._recipe[0] is not None and node not in inputs]
+    waiting = {node: g for node, g in seeds.items() if uses[node]}  # for gradients that other uses have yet to send
+    ready = [(node, g) for node, g in seeds.items() if not uses[node]]
     reached = {}
     while ready:
-        node = ready.pop()
-        g = pending.pop(node)
+        node, g = ready.pop()
         op, args, values, kwargs, wanted = node._recipe
-        if node._retains_grad:
+        if op is None or node._retains_grad or (inputs and node in inputs):
             reached[node] = g
+            if op is None or node in inputs:
+                continue
         if not keep:
             node._recipe = FREED
         row = rules[op]
@@ -225,12 +226,14 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
             if passed.dtype is not value.dtype:
                 passed = _cast(passed, value.dtype, op)
             source = args[position]
-            pending[source] = pending[source] + passed if source in pending else passed
-            if uses[source] > 1:
+            if source in waiting:
+                passed = waiting.pop(source) + passed
+            if uses[source] == 1:
+                ready.append((source, passed))
+            else:
                 uses[source] -= 1
-            elif source._recipe[0] is not None and not (inputs and source in inputs):
-                ready.append(source)
-    return reached | pending  # what nobody has taken up are the gradients of the ends
+                waiting[source] = passed
+    return reached
 
 
 def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]:

@@ -83,24 +83,27 @@ class SGD:
 
     def step(self) -> None:
         """Update each parameter that has a gradient, in place."""
-        lr, decay = float(self.lr), float(self.weight_decay)
+        dtype = None
         for p, v, buffer in zip(self.params, self._velocities, self._buffers, strict=True):
             g = p.grad
             if g is None:
                 continue
             if isinstance(g, Tensor):
                 g = g._data
-            x = p._data if p._lent is None else p._now()
+            if buffer.dtype is not dtype:
+                dtype = buffer.dtype
+                lr = np.array(self.lr, dtype)  # NumPy takes twice as long with a Python number
+            x = p._now()
             rate = lr
-            if decay:
-                g = np.add(g, np.multiply(x, decay, out=buffer), out=buffer)
+            if self.weight_decay:
+                g = np.add(g, np.multiply(x, self.weight_decay, buffer), buffer)
             if v is not None:
-                np.add(np.multiply(v, self.momentum, out=v), g, out=v)
+                np.add(np.multiply(v, self.momentum, v), g, v)
                 if self.nesterov:
-                    np.subtract(x, np.multiply(g, lr, out=buffer), out=x)
+                    np.subtract(x, np.multiply(g, lr, buffer), x)
                     rate = lr * self.momentum
                 g = v
-            np.subtract(x, np.multiply(g, np.array(rate, x.dtype), out=buffer), out=x)
+            np.subtract(x, np.multiply(g, rate, buffer), x)
             p._updated()
 
 

@@ -35,8 +35,7 @@ def mse_loss(prediction: ArrayLike | Tensor, target: ArrayLike | Tensor) -> Tens
     >>> tg.nn.mse_loss([1.0, 2.0], [1.0, 4.0])
     Tensor(2.)
     """
-    x, y = asarray(prediction), _operand(target)
-    _check_shapes("mse_loss", x, y)
+    x, y = _operands("mse_loss", prediction, target)
     return neural.squared_error(x, y, scale=1 / x.size)
 
 
@@ -102,20 +101,19 @@ def binary_cross_entropy_with_logits(logits: ArrayLike | Tensor, target: ArrayLi
     >>> print(f"{tg.nn.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 1.0]):.4f}")
     0.3466
     """
-    x, y = asarray(logits), _operand(target)
-    _check_shapes("binary_cross_entropy_with_logits", x, y)
+    x, y = _operands("binary_cross_entropy_with_logits", logits, target)
     return neural.sigmoid_cross_entropy(x, y)
 
 
-def _operand(value: ArrayLike | Tensor) -> Tensor | NDArray[Any]:
-    return value if isinstance(value, Tensor | np.ndarray) else np.asarray(value)
-
-
-def _check_shapes(loss: str, x: Tensor, y: Tensor | NDArray[Any]) -> None:
+def _operands(loss: str, prediction: ArrayLike | Tensor, target: ArrayLike | Tensor) -> tuple[Tensor, Any]:
+    """What a loss compares, of equal shapes."""
+    x = prediction if isinstance(prediction, Tensor) else asarray(prediction)
+    y = target if isinstance(target, Tensor | np.ndarray) else np.asarray(target)
     if x.shape != y.shape:
         raise ValueError(f"{loss} needs equal shapes, and got a prediction of {x.shape} for a target of {y.shape}")
     if not x.size:
         raise ValueError(f"{loss} of nothing: the arrays have shape {x.shape}")
+    return x, y
 
 
 def _check_labels(x: Tensor, y: NDArray[Any]) -> None:

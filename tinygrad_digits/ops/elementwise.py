@@ -86,6 +86,10 @@ defvjp(np.astype,     lambda g, out, x, dtype: g,  # the sweep gives g the argum
 # steps: flat everywhere but at their jumps
 for step in np.sign, np.floor, np.ceil, np.trunc, np.rint:
     defvjp(step,      lambda g, out, x: np.zeros_like(g))
+defvjp(np.floor_divide, lambda g, out, x, y: np.zeros_like(g),
+                        lambda g, out, x, y: np.zeros_like(g))
+defvjp(np.remainder,  lambda g, out, x, y: g,
+                      lambda g, out, x, y: -g * np.floor_divide(x, y))
 defvjp(np.round,      lambda g, out, x, *, decimals=0: np.zeros_like(g))
 
 # fmt: on
