@@ -55,6 +55,14 @@ def comparable(draw_from, op):
 
 
 @st.composite
+def divisions(draw_from, op):
+    """Two arrays no element of which goes into the other without rest."""
+    x, y = draw_from(draw.broadcastable((-10, 10), (1, 5)))
+    sign = draw_from(st.sampled_from([1, -1]))
+    return op, (np.round(x) / 5 + 0.1, sign * np.round(y) / 5), None
+
+
+@st.composite
 def powers(draw_from):
     """Positive bases with any exponent, or any base but 0 with a whole number for exponent."""
     kind = draw_from(st.sampled_from(["any", "special", "constant"]))
@@ -325,6 +333,8 @@ cases = {
     np.trunc: elementwise(np.trunc, (-0.9, 0.9)),
     np.rint: elementwise(np.rint, (-0.4, 0.4)),
     np.round: on(draw.arrays(low=-0.04, high=0.04), fixed(decimals=1), np.round),
+    np.floor_divide: divisions(np.floor_divide),
+    np.remainder: divisions(np.remainder),
     # reductions
     np.sum: on(draw.arrays(), axis_and_keepdims, np.sum),
     np.mean: on(draw.arrays(NON_EMPTY), axis_and_keepdims, np.mean),
