@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
-Initialiser = Callable[[tuple[int, ...], Generator], NDArray[np.float64]]
+if TYPE_CHECKING:  # NumPy loads its random part when it is first used, and so do we
+    from numpy.random import Generator
+
+Initialiser = Callable[[tuple[int, ...], "Generator"], NDArray[np.float64]]
 
 
 def zeros(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..ops import neural
@@ -18,6 +17,9 @@ from ..tensor import Tensor, apply, tensor
 from . import init
 from .init import Initialiser
 from .module import Module
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
 
 
 class Linear(Module):
