@@ -101,6 +101,8 @@ KINKS = [
     ("relu at -0", tg.relu, [-0.0], [0]),
     ("relu at -inf", tg.relu, [-INF], [0]),
     ("relu at inf", tg.relu, [INF], [1]),
+    ("relu: an infinite slope behind it is not let through", lambda x: np.sqrt(tg.relu(x)), [-1.0], [0]),
+    ("clip: an infinite slope behind it is not let through", lambda x: np.sqrt(np.clip(x, 0, 1)), [-1.0], [0]),
     ("abs at 0", np.abs, [0.0], [0]),
     ("abs at infinities", lambda x: np.sum(np.abs(x)), [[-INF, INF]], [[-1, 1]]),
     ("sqrt at 0", np.sqrt, [0.0], [INF]),

@@ -365,6 +365,14 @@ def test_requires_grad_can_be_switched():
         tg.tensor([1]).requires_grad = True
 
 
+def test_views_taken_before_requires_grad_was_set_keep_their_numbers():
+    x = tg.tensor([1.0, 2.0])
+    view = x[:1]
+    x.requires_grad = True
+    x.data[0] = 9
+    np.testing.assert_array_equal(view.numpy(), [1])
+
+
 def test_misspelt_attributes_are_errors():
     with pytest.raises(AttributeError):
         leaf(1.0).require_grad = True
