@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from ..io import load, save, write_atomically
 from ..nn import Module
 from .evaluation import Confusion, Report
 from .recipes import RECIPES, Recipe
-
-if TYPE_CHECKING:
-    from .training import Epoch
 
 SETTINGS, METRICS, MODEL, TEST = "settings.json", "metrics.jsonl", "model.safetensors", "test.json"
 
@@ -89,10 +86,10 @@ class Run:
         """The recipe, with its settings as they are in this version of the package."""
         return RECIPES[self.settings["recipe"]]
 
-    def add(self, epoch: Epoch, state: Mapping[str, NDArray[Any]]) -> None:
+    def add(self, metrics: dict[str, Any], state: Mapping[str, NDArray[Any]]) -> None:
         """Keep an epoch's metrics and model."""
         with (self.folder / METRICS).open("a") as file:
-            file.write(json.dumps(asdict(epoch)) + "\n")
+            file.write(json.dumps(metrics) + "\n")
         self.save_model(state)
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -129,7 +129,7 @@ def fit(
                 kept = model.state_dict()
                 trained.history.append(epoch)
                 if run:
-                    run.add(epoch, kept)
+                    run.add(asdict(epoch), kept)
                 on_epoch(epoch)
     except KeyboardInterrupt:
         trained.interrupted = True
