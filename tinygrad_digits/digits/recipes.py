@@ -56,8 +56,8 @@ def _sigmoid(rng: Generator) -> Module:
 
 
 def _nielsen(rng: Generator) -> Module:
-    # He drew all from the standard normal distribution. An output may then begin so far on the flat of its sigmoid that it
-    # never learns its digit: one seed in five ends at 86 %. From weights of deviation 1/√n all five end above 95 %.
+    # He drew all from the standard normal distribution. An output may then begin so far on the flat of its sigmoid that
+    # it never learns its digit: of five seeds one ends at 86 %. From weights of deviation 1/√n all end above 95 %.
     return Sequential(Flatten(), Linear(784, 30, rng=rng), Sigmoid(), Linear(30, 10, rng=rng), Sigmoid())
 
 
