@@ -3,19 +3,21 @@
 import gzip
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tinygrad_digits import __version__
-from tinygrad_digits.digits import load_mnist
-from tinygrad_digits.digits.cli import main
+from tinygrad_digits import __version__, load, save
+from tinygrad_digits.digits import Diverged, cli, fit, load_mnist
+from tinygrad_digits.digits.cli import _row, main
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +150,10 @@ def test_predict_goes_on_after_a_file_that_is_no_image(say, run, tmp_path):
         (["train", "--fast"], 2, "unrecognized arguments: --fast"),
         (["train", "--epochs", "0"], 2, "argument --epochs: '0' is not a whole number of at least 1"),
         (["train", "--batch-size", "ten"], 2, "'ten' is not a whole number of at least 1"),
-        (["train", "--lr", "-1"], 2, "argument --lr: '-1' is not a number from 0"),
+        (["train", "--lr", "-1"], 2, "argument --lr: '-1' is not a number of at least 1e-09"),
+        (["train", "--lr", "0"], 2, "argument --lr: '0' is not a number of at least 1e-09"),
         (["train", "--lr", "nan"], 2, "'nan' is not a number"),
-        (["train", "--momentum", "1"], 2, "'1' is not a number from 0 to less than 1"),
+        (["train", "--momentum", "1"], 2, "'1' is not a number of at least 0 and less than 1"),
         (["train", "--seed", "-1"], 2, "'-1' is not a whole number of at least 0"),
         (["train", "--data-dir", "nowhere"], 1, "there is no folder nowhere"),
         (["train", "--data-dir", "."], 1, "has neither train-images-idx3-ubyte nor"),
@@ -177,9 +180,70 @@ def test_a_diverging_loss_ends_with_one_message_and_keeps_the_model(say, folder,
     assert re.search(
         r"^tinygrad-digits: the loss became \w+ at step \d+, with a learning rate of \S+e\+29: try .*\n\Z", err
     )
-    assert f"What was learned before is in {tmp_path / 'r'}" in err
-    assert say("evaluate", tmp_path / "r")[0] == 0
+    assert "try a smaller one (--lr 0.5). Nothing had been learned yet" in err
+    assert "its training did not get that far" in say("evaluate", tmp_path / "r")[2]
+
+
+def test_what_was_learned_before_the_loss_diverged_is_named(say, folder, tmp_path, monkeypatch):
+    def diverge(epoch):
+        print(_row(epoch))
+        if epoch.epoch == 2:
+            raise Diverged("the loss became nan")
+
+    monkeypatch.setattr(cli, "fit", lambda *args, **kwargs: fit(*args, **{**kwargs, "on_epoch": diverge}))
+    status, _, err = say("train", "--data-dir", folder, "--out", tmp_path / "r", "--epochs", 3)
+    assert status == 1
+    assert err.endswith(f"What was learned before is in {tmp_path / 'r'}\n")
     assert "Not tested" in say("info", tmp_path / "r")[1]
+    tested = say("evaluate", tmp_path / "r")
+    assert tested[0] == 0
+    assert tested[1] in say("info", tmp_path / "r")[1]
+
+
+def test_evaluate_reads_the_data_of_the_run_whatever_the_environment_says(say, run, monkeypatch):
+    before = say("evaluate", run)
+    monkeypatch.setenv("TINYGRAD_DIGITS_DATA", "nowhere")
+    assert say("evaluate", run) == before
+
+
+def test_a_net_that_says_nothing_has_no_opinion(say, folder, tmp_path):
+    say("train", "nielsen", "--data-dir", folder, "--out", tmp_path / "r", "--epochs", 1)
+    dead = {name: np.full_like(a, -1e4) for name, a in load(tmp_path / "r" / "model.safetensors").items()}
+    save(dead, tmp_path / "r" / "model.safetensors")
+    Image.fromarray(load_mnist().test.images[0]).save(tmp_path / "x.png")
+    status, out, _ = say("predict", tmp_path / "r", tmp_path / "x.png")
+    assert (status, out.count("10.0%")) == (0, 10)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "model.safetensors", "metrics.jsonl", "test.json"])
+def test_a_folder_in_place_of_a_file_of_the_run(say, run, tmp_path, name):
+    broken = tmp_path / "run"
+    shutil.copytree(run, broken)
+    (broken / name).unlink(missing_ok=True)
+    (broken / name).mkdir()
+    status, _, err = say("info", broken)
+    assert status == 1
+    assert name in err
+    assert "s a directory" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_said(run):
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tinygrad_digits", "info", str(run)], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "tinygrad-digits: No space left on device\n")
+
+
+def test_any_file_name_can_be_printed_anywhere(run, tmp_path):
+    path = tmp_path / "drei-é-३.png"
+    Image.fromarray(load_mnist().test.images[0]).save(path)
+    process = program("predict", run, path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "drei-\\xe9-\\u0969.png: 7" in out
 
 
 def program(*arguments, **settings):

@@ -83,6 +83,16 @@ def damage(name, change):
     return apply
 
 
+def shortened(count, part):
+    """Make a function that leaves so few images and labels of a part."""
+
+    def apply(folder):
+        damage(f"{part}-images-idx3-ubyte", lambda b: idx(np.zeros((count, 28, 28))))(folder)
+        damage(f"{part}-labels-idx1-ubyte", lambda b: idx(np.zeros(count)))(folder)
+
+    return apply
+
+
 def zipped(change):
     """Make a function that puts a broken gzip file in a raw one's place."""
 
@@ -108,6 +118,8 @@ def zipped(change):
         (damage(NAMES[1], lambda b: b[:-1] + b"\x0a"), "has a label 10: there are ten classes, 0 to 9"),
         (damage(NAMES[2], lambda b: idx(np.zeros((5, 32, 32)))), "32×32 pixels: 28×28 are needed"),
         (damage(NAMES[2], lambda b: idx(np.zeros((0, 28, 28)))), "is empty"),
+        (shortened(5, "train"), "5 training and 5 test images: 6 and 2 are needed"),
+        (shortened(1, "t10k"), "12 training and 1 test images: 6 and 2 are needed"),
         (zipped(lambda b: b[:-9]), r"\.gz is not a whole gzip file"),
         (zipped(lambda b: b[:20] + b"????" + b[24:]), r"\.gz is not a whole gzip file"),
         (zipped(lambda b: b"not gzip"), r"\.gz is not a whole gzip file"),
@@ -161,15 +173,21 @@ def test_batches_are_shuffled_by_the_generator_alone():
     assert order(0) != list(range(50))
 
 
+def test_lists_and_a_seed_will_do():
+    assert [b.tolist() for (b,) in batches([1, 2, 3], size=2)] == [[1, 2], [3]]
+    first, again = ([b.tolist() for (b,) in batches(range(9), size=2, rng=5)] for _ in range(2))
+    assert first == again
+
+
 def test_each_epoch_is_shuffled_anew():
     rng = np.random.default_rng(0)
     first, second = (list(batches(np.arange(50), size=50, rng=rng)) for _ in range(2))
     assert np.any(first[0][0] != second[0][0])
 
 
-@pytest.mark.parametrize(("arrays", "size"), [([np.ones(2), np.ones(3)], 1), ([np.ones(2)], 0)])
+@pytest.mark.parametrize(("arrays", "size"), [([np.ones(2), np.ones(3)], 1), ([np.ones(2)], 0), ([], 1)])
 def test_batches_of_unequal_arrays_or_no_size(arrays, size):
-    with pytest.raises(ValueError, match="need size ≥ 1 and equal lengths"):
+    with pytest.raises(ValueError, match="need size ≥ 1, and equal lengths"):
         batches(*arrays, size=size)
 
 

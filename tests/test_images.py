@@ -39,6 +39,18 @@ def see_through(digit):
     return Image.merge("RGBA", [*[Image.new("L", (280, 280))] * 3, enlarged(digit, 280)])
 
 
+def unevenly_lit(digit):
+    """Dark ink on paper that is twice as bright on one side as on the other."""
+    paper = np.add.outer(np.linspace(0, 20, 420), np.linspace(110, 230, 420))
+    ink = np.asarray(enlarged(digit, 420)) / 255
+    return Image.fromarray((paper * (1 - ink) + 15 * ink).astype(np.uint8))
+
+
+def chalk(digit):
+    """White ink where the digit is, and nothing elsewhere."""
+    return Image.merge("RGBA", [*[Image.new("L", (280, 280), 255)] * 3, enlarged(digit, 280)])
+
+
 def turned_and_marked(digit):
     """The digit on its side, with the EXIF mark that says so."""
     image = Image.fromarray(255 - np.asarray(enlarged(digit, 280))).rotate(90)
@@ -63,6 +75,11 @@ def turned_and_marked(digit):
         (lambda d: Image.fromarray(d.astype(np.uint16) * 257), "png", 0.99),
         (lambda d: Image.fromarray(d).convert("1"), "png", 0.9),
         (lambda d: Image.fromarray(d).convert("P"), "gif", 0.95),
+        (lambda d: enlarged(d, 420).convert("1"), "png", 0.9),
+        (lambda d: enlarged(d, 420).quantize(8), "png", 0.95),
+        (lambda d: Image.fromarray(np.asarray(enlarged(d, 420)).astype(np.uint16) * 100), "png", 0.95),
+        (unevenly_lit, "png", 0.95),
+        (chalk, "png", 0.95),
     ],
 )
 def test_whatever_the_image_is_like(digit, tmp_path, make, ending, least):
@@ -103,7 +120,7 @@ def test_a_dot_and_a_line_find_room(tmp_path):
         (b"", "is not an image that can be read: give a PNG or JPEG"),
         (b"GIF? no", "is not an image"),
         ("cut", "cannot be read as an image"),
-        ("blank", "shows no digit: it is all of one shade"),
+        ("blank", "shows no digit: no ink stands out from the paper"),
         ("folder", "cannot be read as an image"),
     ],
 )

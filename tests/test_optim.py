@@ -36,6 +36,21 @@ def test_sgd_follows_its_formula(lr, momentum, nesterov, weight_decay):
         np.testing.assert_allclose(x.numpy(), p, rtol=1e-12, atol=1e-15)
 
 
+def test_momentum_can_be_changed_between_steps():
+    x = tg.tensor([1.0, -2.0], requires_grad=True)
+    optimizer = optim.SGD([x], lr=0.1)
+    p, v = np.array([1.0, -2.0]), np.zeros(2)
+    for momentum in (0.0, 0.9, 0.9, 0.5):
+        optimizer.momentum = momentum
+        optimizer.zero_grad()
+        quadratic(x).backward()
+        optimizer.step()
+        g = np.array([1.0, 4.0]) * p
+        v = momentum * v + g if momentum else v
+        p = p - 0.1 * (v if momentum else g)
+        np.testing.assert_allclose(x.numpy(), p, rtol=1e-12)
+
+
 def test_a_step_leaves_the_gradient_as_it_is():
     x = tg.tensor([1.0, -2.0], requires_grad=True)
     optimizer = optim.SGD([x], lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1)
@@ -117,12 +132,15 @@ def test_updates_allocate_nothing():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda x: optim.SGD([], lr=1), ValueError, "no parameters"),
+        (lambda x: optim.SGD([], lr=1), ValueError, "no parameters.*requires_grad=True"),
+        (lambda x: optim.SGD(x, lr=1), TypeError, "was given one Tensor: put it in a list"),
+        (lambda x: optim.SGD(tg.nn.Flatten(), lr=1), TypeError, "one Flatten: pass model.parameters()"),
+        (lambda x: optim.SGD([x], lr="0.1"), ValueError, "lr='0.1'"),
         (lambda x: optim.SGD([np.ones(2)], lr=1), TypeError, "was given ndarray"),
         (lambda x: optim.SGD([x * 2], lr=1), ValueError, "leaves that require a gradient.*made by np.multiply"),
         (lambda x: optim.SGD([tg.tensor([1.0])], lr=1), ValueError, "leaves that require a gradient"),
         (lambda x: optim.SGD([x, x], lr=1), ValueError, "twice"),
-        (lambda x: optim.SGD([x], lr=-1), ValueError, r"SGD\(lr=-1\): it must be 0 or more"),
+        (lambda x: optim.SGD([x], lr=-1), ValueError, r"SGD\(lr=-1\): it must be a number of 0 or more"),
         (lambda x: optim.SGD([x], lr=np.nan), ValueError, "lr=nan"),
         (lambda x: optim.SGD([x], lr=1, momentum=1), ValueError, "momentum=1.*less than 1"),
         (lambda x: optim.SGD([x], lr=1, weight_decay=-1), ValueError, "weight_decay=-1"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .autodiff import describe
 from .tensor import Tensor
@@ -65,16 +68,18 @@ class SGD:
             ("momentum", momentum, 1),
             ("weight_decay", weight_decay, np.inf),
         ):
-            if not 0 <= value < bound:
-                raise ValueError(f"SGD({name}={value}): it must be 0 or more{', and less than 1' * (bound == 1)}")
+            if not isinstance(value, Real) or not 0 <= value < bound:
+                raise ValueError(
+                    f"SGD({name}={value!r}): it must be a number of 0 or more{', and less than 1' * (bound == 1)}"
+                )
         if nesterov and not momentum:
             raise ValueError("SGD(nesterov=True) needs a momentum to look ahead along: pass momentum=0.9, say")
         self.lr = lr
         self.momentum = momentum
         self.nesterov = nesterov
         self.weight_decay = weight_decay
-        self._velocities = [np.zeros_like(p._data) for p in self.params] if momentum else [None] * len(self.params)
         self._buffers = [np.empty_like(p._data) for p in self.params]
+        self._velocities: list[NDArray[Any] | None] = [None] * len(self.params)
 
     def zero_grad(self) -> None:
         """Forget the gradients, before `backward` adds new ones."""
@@ -84,7 +89,7 @@ class SGD:
     def step(self) -> None:
         """Update each parameter that has a gradient, in place."""
         dtype = None
-        for p, v, buffer in zip(self.params, self._velocities, self._buffers, strict=True):
+        for i, (p, buffer) in enumerate(zip(self.params, self._buffers, strict=True)):
             g = p.grad
             if g is None:
                 continue
@@ -97,7 +102,10 @@ class SGD:
             rate = lr
             if self.weight_decay:
                 g = np.add(g, np.multiply(x, self.weight_decay, buffer), buffer)
-            if v is not None:
+            if self.momentum:
+                v = self._velocities[i]
+                if v is None:
+                    v = self._velocities[i] = np.zeros_like(buffer)
                 np.add(np.multiply(v, self.momentum, v), g, v)
                 if self.nesterov:
                     np.subtract(x, np.multiply(g, lr, buffer), x)
@@ -108,9 +116,15 @@ class SGD:
 
 
 def _trainable(params: Iterable[Tensor]) -> list[Tensor]:
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        advice = "put it in a list" if isinstance(params, Tensor) else "pass model.parameters()"
+        raise TypeError(f"an optimizer takes a list of Tensors, and was given one {type(params).__name__}: {advice}")
     found = list(params)
     if not found:
-        raise ValueError("the optimizer was given no parameters: pass model.parameters()")
+        raise ValueError(
+            "the optimizer was given no parameters: pass model.parameters(). If that is what you did, none of the "
+            "model's tensors requires a gradient: make them with tg.tensor(…, requires_grad=True)"
+        )
     for p in found:
         if not isinstance(p, Tensor):
             raise TypeError(f"an optimizer updates Tensors, and was given {type(p).__name__}: pass model.parameters()")
@@ -129,7 +143,7 @@ def _trainable(params: Iterable[Tensor]) -> list[Tensor]:
 
 
 def constant(lr: float, steps: int) -> Callable[[int], float]:
-    """Make the schedule that stays at one learning rate; `steps` is of no matter."""
+    """Make the schedule that stays at one learning rate; `steps` is ignored."""
     return lambda step: lr
 
 

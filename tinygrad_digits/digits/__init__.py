@@ -4,8 +4,8 @@ from .data import DataError, Digits, Examples, as_floats, batches, load_mnist, s
 from .evaluation import Confusion, Report, accuracy, evaluate, outputs
 from .images import ImageError, read_digit
 from .recipes import RECIPES, Recipe
-from .runs import Run, RunError
-from .training import Diverged, Epoch, Trained, fit
+from .runs import Epoch, Run, RunError
+from .training import Diverged, Trained, fit
 
 __all__ = [
     "RECIPES",

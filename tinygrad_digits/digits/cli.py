@@ -7,10 +7,11 @@ standard error, with an exit status that is not zero.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -21,12 +22,12 @@ import numpy as np
 from .. import __version__
 from ..nn import Module
 from ..ops.neural import softmax
-from .data import VARIABLE, DataError, Digits, as_floats, load_mnist
+from .data import SHIPPED, VARIABLE, DataError, Digits, as_floats, load_mnist
 from .evaluation import Report, evaluate, outputs
 from .images import ImageError, read_digit
 from .recipes import RECIPES, Recipe
-from .runs import Run, RunError
-from .training import Diverged, Epoch, fit
+from .runs import Epoch, Run, RunError
+from .training import Diverged, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,16 +42,25 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, or 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
-    arguments = _parser().parse_args(argv)
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever a file is called, it can be printed
+    arguments, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()
     except (DataError, RunError, ImageError, Diverged) as error:
         return _complain(error)
     except KeyboardInterrupt:
+        _complain("stopped")
         return INTERRUPTED
-    except BrokenPipeError:  # whoever was reading has stopped, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # whoever was reading has stopped, as `head` does; or the disk is full
+        if not isinstance(error, BrokenPipeError):
+            _complain(f"{error.strerror}{f': {error.filename}' * (error.filename is not None)}")
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
 
@@ -86,7 +96,8 @@ def train(arguments: argparse.Namespace) -> int:
                 on_epoch=lambda e: print(_row(e), flush=True),
             )
     except Diverged as error:
-        raise Diverged(f"{error}. What was learned before is in {run.folder}") from None
+        kept = f"What was learned before is in {run.folder}" if run.metrics() else "Nothing had been learned yet"
+        raise Diverged(f"{error}. {kept}") from None
     if trained.interrupted:
         print(f"\nStopped after {_count(len(trained.history), 'whole epoch')}. The model so far is in {run.folder}")
         return INTERRUPTED
@@ -99,8 +110,11 @@ def train(arguments: argparse.Namespace) -> int:
 def evaluate_run(arguments: argparse.Namespace) -> int:
     """Have a run's net read the test images."""
     run = Run.open(arguments.run)
-    digits = load_mnist(arguments.data_dir or run.settings.get("data_dir"))
-    print(_told(evaluate(run.load_model(), digits.test)))
+    digits = load_mnist(arguments.data_dir or run.settings.get("data_dir") or SHIPPED)
+    report = evaluate(run.load_model(), digits.test)
+    if not arguments.data_dir:
+        run.save_report(report)
+    print(_told(report))
     return 0
 
 
@@ -124,8 +138,8 @@ def info(arguments: argparse.Namespace) -> int:
     """Tell what a run is, and how it went."""
     run = Run.open(arguments.run)
     print(f"{run.recipe.name}: {run.recipe.about}\n{_settings(run)}\n\n{run.load_model()!r}\n\n{HEADER}")
-    for metrics in run.metrics():
-        print(_row(Epoch(**metrics)))
+    for epoch in run.metrics():
+        print(_row(epoch))
     report = run.report()
     print(f"\n{_told(report) if report else 'Not tested: training did not end.'}")
     return 0
@@ -167,10 +181,12 @@ def _count(number: int, what: str) -> str:
 def _probabilities(model: Module, recipe: Recipe, image: NDArray[Any]) -> NDArray[Any]:
     """How probable each digit is: by softmax of logits; sigmoid outputs are made to sum to 1."""
     (scores,) = outputs(model, as_floats(image[None]))
-    return softmax(scores) if recipe.loss == "cross_entropy" else scores / scores.sum()
+    if recipe.loss == "cross_entropy":
+        return softmax(scores)
+    return scores / scores.sum() if scores.any() else np.full(10, 0.1)
 
 
-def _complain(error: Exception) -> int:
+def _complain(error: Exception | str) -> int:
     print(f"tinygrad-digits: {error}", file=sys.stderr)
     return 1
 
@@ -220,16 +236,15 @@ def _whole(least: int) -> Callable[[str], int]:
     return number
 
 
-def _real(below: float = np.inf) -> Callable[[str], float]:
+def _real(least: float = 0.0, below: float = np.inf) -> Callable[[str], float]:
     def number(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = np.nan
-        if not 0 <= value < below:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a number from 0{f' to less than {below}' if below < np.inf else ''}"
-            )
+        if not least <= value < below:
+            limit = "" if below == np.inf else f" and less than {below:g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least {least:g}{limit}")
         return value
 
     return number
@@ -238,8 +253,8 @@ def _real(below: float = np.inf) -> Callable[[str], float]:
 _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "epochs": (_whole(1), "passes over the training images"),
     "batch_size": (_whole(1), "images a step"),
-    "lr": (_real(), "the learning rate"),
-    "momentum": (_real(1.0), "how much of the last step's direction is kept"),
+    "lr": (_real(1e-9), "the learning rate"),
+    "momentum": (_real(below=1.0), "how much of the last step's direction is kept"),
     "weight_decay": (_real(), "L2 regularisation"),
 }
 """The settings of a recipe that the command line can change: how each is read, and what it is."""
@@ -255,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         text = function.__doc__ or ""
         sub = commands.add_parser(name, help=text[0].lower() + text[1:-1], description=text)
-        sub.set_defaults(command=function)
+        sub.set_defaults(command=function, parser=sub)
         return sub
 
     recipes = "\n".join(f"  {r.name:10}{r.about}" for r in RECIPES.values())
@@ -268,16 +283,14 @@ def _parser() -> argparse.ArgumentParser:
         default=DEFAULT,
         choices=RECIPES,
         metavar="RECIPE",
-        help=f"what to train: {DEFAULT} if not said",
+        help=f"what to train (default: {DEFAULT})",
     )
     for name, (kind, text) in _SETTINGS.items():
-        sub.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"{text} (if not said, the recipe's)"
-        )
+        sub.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"{text} (default: the recipe's)")
     sub.add_argument(
-        "--seed", type=_whole(0), default=0, metavar="N", help="of the initial weights and the shuffling (0)"
+        "--seed", type=_whole(0), default=0, metavar="N", help="of the initial weights and the shuffling (default: 0)"
     )
-    sub.add_argument("--out", metavar="DIR", help="the run folder (runs/RECIPE-1, or the next number)")
+    sub.add_argument("--out", metavar="DIR", help="the run folder (default: runs/RECIPE-1, or the next number)")
     _add_data_dir(sub)
 
     sub = command("evaluate", evaluate_run)
@@ -297,5 +310,5 @@ def _add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        help=f"a folder of four IDX files, raw or gzipped (MNIST, or what {VARIABLE} names)",
+        help=f"a folder of four IDX files, raw or gzipped (default: MNIST, or what {VARIABLE} names)",
     )

@@ -93,6 +93,10 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Digits:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}. Check --data-dir or {VARIABLE}, or leave them out to use MNIST")
     whole, test = (_load_part(folder, part) for part in ("train", "t10k"))
+    if len(whole.labels) < 6 or len(test.labels) < 2:
+        raise DataError(
+            f"{folder} has {len(whole.labels)} training and {len(test.labels)} test images: 6 and 2 are needed"
+        )
     cut = len(whole.labels) - len(whole.labels) // 6
     return Digits(
         Examples(whole.images[:cut], whole.labels[:cut]), Examples(whole.images[cut:], whole.labels[cut:]), test
@@ -208,7 +212,7 @@ def _slice(move: int) -> slice:
 
 
 def batches(
-    *arrays: Array, size: int, rng: Generator | None = None, drop_last: bool = False
+    *arrays: Array, size: int, rng: Generator | int | None = None, drop_last: bool = False
 ) -> Iterator[tuple[Array, ...]]:
     """Cut arrays into mini-batches along their first axis.
 
@@ -218,8 +222,8 @@ def batches(
         Of equal length: images and labels, say.
     size : int
         Examples a batch.
-    rng : Generator, optional
-        Shuffles them; without it they come in order.
+    rng : Generator or int, optional
+        Shuffles them (an int seeds a Generator); without it they come in order.
     drop_last : bool
         Leave out the last batch if it is smaller.
 
@@ -240,13 +244,17 @@ def batches(
     >>> [piece for (piece,) in batches(np.arange(5), size=2)]
     [array([0, 1]), array([2, 3]), array([4])]
     """
-    count = len(arrays[0])
-    if size < 1 or any(len(a) != count for a in arrays):
+    arrays = tuple(map(np.asarray, arrays))
+    count = len(arrays[0]) if arrays else 0
+    if not arrays or size < 1 or any(len(a) != count for a in arrays):
         raise ValueError(
-            f"batches of {size} from arrays of lengths {[len(a) for a in arrays]}: need size ≥ 1 and equal lengths"
+            f"batches of {size} from arrays of lengths {[len(a) for a in arrays]}: need size ≥ 1, and equal lengths"
         )
     return _batches(
-        arrays, size, None if rng is None else rng.permutation(count), count - count % size if drop_last else count
+        arrays,
+        size,
+        None if rng is None else np.random.default_rng(rng).permutation(count),
+        count - count % size if drop_last else count,
     )
 
 

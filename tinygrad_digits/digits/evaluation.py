@@ -31,7 +31,7 @@ class Report:
     Attributes
     ----------
     accuracy : float
-        The part that was read right, 0 to 1.
+        The fraction classified correctly, 0 to 1.
     first_half, second_half : float
         The same for each half: MNIST's test images were written by two groups of people.
     confusions : tuple of Confusion
@@ -51,7 +51,7 @@ def outputs(model: Module, inputs: Array, *, batch_size: int = 1_000) -> Array:
 
 
 def accuracy(model: Module, inputs: Array, labels: Array) -> float:
-    """Give the part of the inputs (N, 28, 28, 1) whose greatest output is that of their label, 0 to 1."""
+    """Give the fraction of inputs (N, 28, 28, 1) whose greatest output is that of their label, 0 to 1."""
     return float(np.mean(outputs(model, inputs).argmax(axis=1) == labels))
 
 

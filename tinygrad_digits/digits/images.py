@@ -44,19 +44,19 @@ def read_digit(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 
 def _grey(path: str | os.PathLike[str]) -> NDArray[np.float64]:
-    """The brightness of an image file, 0 to 1, transparent parts shown on white."""
+    """The brightness of an image file, 0 to 1, reduced to about `LARGE` pixels."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
-            image = image.reduce(max(1, max(image.size) // LARGE))
             if image.mode.startswith(("I", "F")):  # more than 8 bits: Pillow would cut them off
-                values = np.asarray(image, float)
-                return values / max(values.max(), 1.0)
-            page = Image.new("RGBA", image.size, "white")
-            page.alpha_composite(image.convert("RGBA"))
-            return np.asarray(page.convert("L"), float) / 255
+                values = np.asarray(image, np.float32)
+                image = Image.fromarray(values / max(values.max(), 1.0))
+            else:
+                image = image.convert("RGBA")
+            image = image.reduce(max(1, max(image.size) // LARGE))
+            return np.asarray(image, float) if image.mode == "F" else _on_a_page(np.asarray(image, float) / 255)
     except FileNotFoundError:
         raise ImageError(f"there is no file {path}") from None
     except UnidentifiedImageError:
@@ -65,16 +65,43 @@ def _grey(path: str | os.PathLike[str]) -> NDArray[np.float64]:
         raise ImageError(f"{path} cannot be read as an image ({error}): save it as PNG or JPEG") from error
 
 
+def _on_a_page(rgba: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The brightness of an image with what is transparent shown on white; on black, if what is not is light."""
+    brightness, alpha = rgba[..., :3] @ [0.299, 0.587, 0.114], rgba[..., 3]
+    shown = np.sum(alpha)
+    page = 0.0 if shown and np.min(alpha) < 1 and np.sum(brightness * alpha) > shown / 2 else 1.0
+    return np.asarray(brightness * alpha + page * (1 - alpha))
+
+
 def _ink(grey: NDArray[np.float64], path: str | os.PathLike[str]) -> NDArray[np.float64]:
-    """How much ink is where, 0 to 1: what differs from the shade of the image's border."""
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    paper = np.median(border)
-    spread = np.median(np.abs(border - paper))
-    ink = grey - paper if grey.max() - paper > paper - grey.min() else paper - grey
+    """How much ink is where, 0 to 1: what differs from the paper, as it is seen at the image's border."""
+    paper, spread = _paper(grey)
+    ink = grey - paper
+    if ink.max() < -ink.min():  # dark ink takes a part of the light that falls on it
+        paper = np.maximum(paper, 0.05)
+        ink, spread = -ink / paper, spread / float(np.mean(paper))
     darkest = ink.max()
     if darkest < max(0.05, NOISE * spread):
-        raise ImageError(f"{path} shows no digit: it is all of one shade")
+        raise ImageError(f"{path} shows no digit: no ink stands out from the paper")
     return np.where(ink < max(FAINT * darkest, NOISE * spread), 0, ink / darkest)
+
+
+def _paper(grey: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The plane of brightness that fits the image's border best, and how much the border differs from that.
+
+    Light falls on a page from one side. The plane is fitted twice, the second time without what is far off it: ink.
+    """
+    rows, columns = np.indices(grey.shape) / max(grey.shape)
+    terms = np.stack([np.ones_like(grey), rows, columns], axis=-1)
+    border = np.ones(grey.shape, bool)
+    border[1:-1, 1:-1] = False
+    at, seen = terms[border], grey[border]
+    paper = np.ones(len(seen), bool)
+    for _ in range(2):
+        plane, *_ = np.linalg.lstsq(at[paper], seen[paper])
+        off = np.abs(seen - at @ plane)
+        paper = off <= 3 * max(float(np.median(off)), 0.01)
+    return terms @ plane, float(np.median(off[paper]))
 
 
 def centred(ink: NDArray[np.float64]) -> NDArray[np.uint8]:

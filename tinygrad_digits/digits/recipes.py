@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from ..nn import Flatten, Linear, Module, Sequential, Sigmoid
+from .. import optim
+from ..nn import Flatten, Linear, Module, Sequential, Sigmoid, cross_entropy, mse_loss
+from ..tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,32 @@ class Recipe:
     shift: int = 0
     threads: int = 1
 
+    def __post_init__(self) -> None:
+        for setting, least in _LEAST.items():
+            value = getattr(self, setting)
+            if not isinstance(value, int | float) or not value >= least:
+                raise ValueError(
+                    f"the recipe {self.name} has {setting}={value!r}: it must be a number of at least {least}"
+                )
+        if self.loss not in LOSSES or self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"the recipe {self.name} has the loss {self.loss!r} and the schedule {self.schedule!r}: known are "
+                f"{', '.join(LOSSES)}, and {', '.join(SCHEDULES)}"
+            )
+
+
+_LEAST = {"epochs": 1, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "shift": 0, "threads": 1}
+
+ONE_HOT = np.eye(10, dtype=np.float32)
+
+LOSSES: dict[str, Callable[[Tensor, NDArray[Any]], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    # mse_loss is the mean over the outputs too: ten halves make it half the squared distance.
+    "quadratic": lambda outputs, labels: 5 * mse_loss(outputs, ONE_HOT.take(labels, axis=0)),
+}
+
+SCHEDULES = {"constant": optim.constant, "linear": optim.linear}
+
 
 def _sigmoid(rng: Generator) -> Module:
     return Sequential(Flatten(), Linear(784, 100, rng=rng), Sigmoid(), Linear(100, 10, rng=rng))
@@ -79,7 +110,7 @@ RECIPES = {
         ),
         Recipe(
             "nielsen",
-            "30 hidden sigmoid neurons and the quadratic cost: the first network of Nielsen's book.",
+            "30 hidden sigmoid neurons, the quadratic cost: the first net of Nielsen's book, from smaller weights.",
             _nielsen,
             loss="quadratic",
             epochs=30,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,40 @@ from ..nn import Module
 from .evaluation import Confusion, Report
 from .recipes import RECIPES, Recipe
 
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training images gave.
+
+    Attributes
+    ----------
+    epoch : int
+        Its number, from 1.
+    loss : float
+        The mean over its mini-batches, each taken before its step.
+    training_accuracy, validation_accuracy : float
+        The fraction classified correctly at its end, of the first 10,000 training images and of the validation images.
+    learning_rate : float
+        At its last step.
+    images_per_second : float
+        In training, measuring left out.
+    seconds : float
+        From the start of training, measuring included.
+    """
+
+    epoch: int
+    loss: float
+    training_accuracy: float
+    validation_accuracy: float
+    learning_rate: float
+    images_per_second: float
+    seconds: float
+
+
 SETTINGS, METRICS, MODEL, TEST = "settings.json", "metrics.jsonl", "model.safetensors", "test.json"
+
+
+Record = TypeVar("Record")
 
 
 class RunError(Exception):
@@ -75,30 +108,40 @@ class Run:
             raise RunError(
                 f"{folder} is not a run folder: it has no {SETTINGS}. `tinygrad-digits train` makes one"
             ) from None
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise RunError(f"{folder / SETTINGS} cannot be read ({error}): train again") from error
-        if not isinstance(settings, dict) or settings.get("recipe") not in RECIPES:
+        run = cls(folder, settings)
+        if not isinstance(settings, dict) or settings.get("recipe") not in [*RECIPES]:
             raise RunError(f"{folder / SETTINGS} names no recipe of this version: it knows {', '.join(RECIPES)}")
-        return cls(folder, settings)
+        if not isinstance(settings.get("data_dir"), str | None):
+            raise RunError(f"{folder / SETTINGS} has a data_dir that is no path: {settings['data_dir']!r}")
+        try:
+            _ = run.recipe
+        except (KeyError, ValueError) as error:
+            raise RunError(f"{folder / SETTINGS} is not complete, or has settings that cannot be ({error})") from error
+        return run
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe, with its settings as they are in this version of the package."""
-        return RECIPES[self.settings["recipe"]]
+        """The recipe, with the settings of this run."""
+        recipe = RECIPES[self.settings["recipe"]]
+        return replace(recipe, **{f.name: self.settings[f.name] for f in fields(recipe) if f.name not in _UNSAVED})
 
-    def add(self, metrics: dict[str, Any], state: Mapping[str, NDArray[Any]]) -> None:
+    def add(self, epoch: Epoch, state: Mapping[str, NDArray[Any]]) -> None:
         """Keep an epoch's metrics and model."""
         with (self.folder / METRICS).open("a") as file:
-            file.write(json.dumps(metrics) + "\n")
+            file.write(json.dumps(asdict(epoch)) + "\n")
         self.save_model(state)
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """Read the metrics, a dict an epoch."""
+    def metrics(self) -> list[Epoch]:
+        """Read the metrics."""
         try:
-            return [json.loads(line) for line in (self.folder / METRICS).read_text().splitlines()]
+            lines = (self.folder / METRICS).read_text().splitlines()
         except FileNotFoundError:
             return []
-        except ValueError as error:
+        try:
+            return [_record(Epoch, json.loads(line)) for line in lines]
+        except (ValueError, TypeError) as error:
             raise RunError(f"{self.folder / METRICS} has a line that cannot be read ({error})") from error
 
     def save_model(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -119,6 +162,8 @@ class Run:
             model.load_state_dict(load(path))
         except FileNotFoundError:
             raise RunError(f"{self.folder} has no {MODEL}: its training did not get that far") from None
+        except OSError as error:
+            raise RunError(f"{path} cannot be read ({error.strerror})") from error
         except (KeyError, ValueError) as error:
             raise RunError(
                 f"{path} does not hold the weights of the recipe {self.recipe.name}: {error.args[0]}"
@@ -129,10 +174,11 @@ class Run:
         """Read what the reading of the test images gave, if there has been one."""
         try:
             found = json.loads((self.folder / TEST).read_text())
-            return Report(**{**found, "confusions": tuple(Confusion(**c) for c in found["confusions"])})
+            confusions = tuple(_record(Confusion, c) for c in found.pop("confusions"))
+            return _record(Report, {**found, "confusions": confusions})
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self.folder / TEST} cannot be read ({error}): evaluate the run again") from error
 
     def save_report(self, report: Report) -> None:
@@ -141,6 +187,15 @@ class Run:
 
 
 _UNSAVED = {"name", "about", "build"}
+
+
+def _record(kind: type[Record], found: dict[str, Any]) -> Record:
+    """Make a record of what a file says; TypeError if it says anything else."""
+    record = kind(**found)
+    wrong = [f.name for f in fields(record) if f.type in ("int", "float") and type(found[f.name]) not in (int, float)]  # type: ignore[arg-type]
+    if wrong:
+        raise TypeError(f"{', '.join(wrong)} should be a number")
+    return record
 
 
 def _json(value: Any) -> bytes:

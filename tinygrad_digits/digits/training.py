@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from .. import optim
-from ..nn import Module, cross_entropy, mse_loss
-from ..tensor import Tensor
+from ..nn import Module
 from .data import Digits, as_floats, batches, shifted
 from .evaluation import accuracy
-from .recipes import Recipe
-from .runs import Run
-
-ONE_HOT = np.eye(10, dtype=np.float32)
-
-LOSSES: dict[str, Callable[[Tensor, NDArray[Any]], Tensor]] = {
-    "cross_entropy": cross_entropy,
-    # mse_loss is the mean over the outputs too: ten halves make it half the squared distance.
-    "quadratic": lambda outputs, labels: 5 * mse_loss(outputs, ONE_HOT.take(labels, axis=0)),
-}
-
-SCHEDULES = {"constant": optim.constant, "linear": optim.linear}
+from .recipes import LOSSES, RECIPES, SCHEDULES, Recipe
+from .runs import Epoch, Run
 
 SAMPLE = 10_000
 """How many training images the training accuracy is measured on: as many as there are validation images in MNIST."""
@@ -36,35 +24,6 @@ SAMPLE = 10_000
 
 class Diverged(Exception):  # noqa: N818 - what happened is not a mistake in the program
     """The loss became infinite or not a number."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training images gave.
-
-    Attributes
-    ----------
-    epoch : int
-        Its number, from 1.
-    loss : float
-        The mean over its mini-batches, each taken before its step.
-    training_accuracy, validation_accuracy : float
-        The part of the first 10,000 training images, and of the validation images, that was read right at its end.
-    learning_rate : float
-        At its last step.
-    images_per_second : float
-        In training, measuring left out.
-    seconds : float
-        From the start of training, measuring included.
-    """
-
-    epoch: int
-    loss: float
-    training_accuracy: float
-    validation_accuracy: float
-    learning_rate: float
-    images_per_second: float
-    seconds: float
 
 
 @dataclass
@@ -129,7 +88,7 @@ def fit(
                 kept = model.state_dict()
                 trained.history.append(epoch)
                 if run:
-                    run.add(asdict(epoch), kept)
+                    run.add(epoch, kept)
                 on_epoch(epoch)
     except KeyboardInterrupt:
         trained.interrupted = True
@@ -138,8 +97,8 @@ def fit(
         raise
     finally:
         model.eval()
-        if run:
-            run.save_model(model.state_dict())
+    if run and trained.interrupted:
+        run.save_model(model.state_dict())
     return trained
 
 
@@ -171,7 +130,7 @@ class _Training:
                 done += len(images)
                 on_batch(number, done)
         took = perf_counter() - began
-        if not all(np.isfinite(p.data).all() for p in model.parameters()):
+        if not all(np.isfinite(weights).all() for weights in model.state_dict().values()):
             raise self._diverged("a weight became infinite or NaN")
         model.eval()
         return Epoch(
@@ -199,7 +158,8 @@ class _Training:
         return float(value)
 
     def _diverged(self, what: str) -> Diverged:
-        lr = self.optimizer.lr
+        lr, usual = self.optimizer.lr, RECIPES.get(self.recipe.name, self.recipe).lr
         return Diverged(
-            f"{what} at step {self.step:,}, with a learning rate of {lr:g}: try a smaller one (--lr {lr / 10:.1g})"
+            f"{what} at step {self.step:,}, with a learning rate of {lr:g}: try a smaller one "
+            f"(--lr {usual if usual < lr else lr / 10:.1g})"
         )

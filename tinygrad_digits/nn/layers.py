@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import prod
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..autodiff import name
 from ..ops import neural
 from ..tensor import Tensor, apply, tensor
 from . import init
@@ -64,11 +66,11 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
         rng: Generator | int | None = None,
     ) -> None:
-        if in_features < 1 or out_features < 1:
+        if index(in_features) < 1 or index(out_features) < 1:
             raise ValueError(f"Linear({in_features}, {out_features}): both sizes must be at least 1")
         rng = np.random.default_rng(rng)
-        self.weight = tensor(weight_init((in_features, out_features), rng), dtype=dtype, requires_grad=True)
-        self.bias = tensor(bias_init((out_features,), rng), dtype=dtype, requires_grad=True) if bias else None
+        self.weight = _parameter(weight_init, (in_features, out_features), rng, dtype)
+        self.bias = _parameter(bias_init, (out_features,), rng, dtype) if bias else None
 
     def __call__(self, x: ArrayLike | Tensor) -> Tensor:
         """Map x of shape (…, in_features) to (…, out_features)."""
@@ -87,6 +89,13 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """Say the sizes."""
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}{', bias=False' * (self.bias is None)}"
+
+
+def _parameter(initialiser: Initialiser, shape: tuple[int, ...], rng: Generator, dtype: DTypeLike) -> Tensor:
+    numbers = initialiser(shape, rng)
+    if np.shape(numbers) != shape:
+        raise ValueError(f"{name(initialiser)} was asked for shape {shape} and gave {np.shape(numbers)}")
+    return tensor(numbers, dtype=dtype, requires_grad=True)
 
 
 class Sigmoid(Module):
@@ -174,5 +183,5 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, index: int) -> Callable[[Any], Any]:
-        return self.layers[index]
+    def __getitem__(self, position: int) -> Callable[[Any], Any]:
+        return self.layers[position]

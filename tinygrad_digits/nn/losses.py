@@ -93,7 +93,7 @@ def binary_cross_entropy_with_logits(logits: ArrayLike | Tensor, target: ArrayLi
     Raises
     ------
     ValueError
-        If the shapes differ, or are empty.
+        If the shapes differ or are empty, or a target is not between 0 and 1.
 
     Examples
     --------
@@ -102,6 +102,12 @@ def binary_cross_entropy_with_logits(logits: ArrayLike | Tensor, target: ArrayLi
     0.3466
     """
     x, y = _operands("binary_cross_entropy_with_logits", logits, target)
+    wanted = np.asarray(y.detach() if isinstance(y, Tensor) else y)
+    if not (wanted.min() >= 0 and wanted.max() <= 1):
+        raise ValueError(
+            "binary_cross_entropy_with_logits needs targets between 0 and 1, and got some from "
+            f"{wanted.min()} to {wanted.max()}"
+        )
     return neural.sigmoid_cross_entropy(x, y)
 
 
@@ -121,6 +127,11 @@ def _check_labels(x: Tensor, y: NDArray[Any]) -> None:
         raise TypeError(
             f"cross_entropy needs integer labels, and got dtype {y.dtype}. "
             "For one-hot rows, give their np.argmax(…, axis=1)"
+        )
+    if x.ndim == 2 and y.shape == x.shape:
+        raise ValueError(
+            f"cross_entropy needs labels (N,), and got one row for each image: {y.shape}. For one-hot rows, give their "
+            "np.argmax(…, axis=1)"
         )
     if x.ndim != 2 or y.shape != x.shape[:1]:
         raise ValueError(f"cross_entropy needs logits (N, classes) and labels (N,), and got {x.shape} and {y.shape}")

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..autodiff import name
 from ..tensor import Tensor
 
 
@@ -48,7 +49,7 @@ class Module:
         They are the leaves that require a gradient. One that is held in several places is listed once, where it was
         found first. To freeze one, set its ``requires_grad`` to False.
         """
-        return {name: t for name, t in self._tensors().items() if t.requires_grad}
+        return {place: t for place, t in self._tensors().items() if t.requires_grad}
 
     def parameters(self) -> list[Tensor]:
         """Give the tensors that training may change, in the order of `named_parameters`."""
@@ -60,7 +61,7 @@ class Module:
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Give copies of all tensors of the module, frozen ones included, under their dotted names."""
-        return {name: t.numpy() for name, t in self._tensors().items()}
+        return {place: t.numpy() for place, t in self._tensors().items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike | Tensor]) -> None:
         """Give the module's tensors the values of a `state_dict`.
@@ -72,6 +73,10 @@ class Module:
         ValueError
             If a shape or kind of dtype is not the same. Nothing has been changed then.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"a state is a dict of names and arrays, and this is {type(state).__name__}: tg.load a file"
+            )
         own = self._tensors()
         if own.keys() != state.keys():
             faults = [f"{fault}: {', '.join(names)}" for fault, names in (
@@ -80,15 +85,15 @@ class Module:
             ) if names]  # fmt: skip
             raise KeyError(f"the state does not fit {type(self).__name__}; {'; '.join(faults)}")
         arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}
-        for name, tensor in own.items():
-            array = arrays[name]
+        for place, tensor in own.items():
+            array = arrays[place]
             if array.shape != tensor.shape or not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
                 raise ValueError(
-                    f"{name} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, and "
+                    f"{place} has shape {tensor.shape} and dtype {tensor.dtype} in this {type(self).__name__}, and "
                     f"shape {array.shape} and dtype {array.dtype} in the state: build the model that was saved"
                 )
-        for name, tensor in own.items():
-            tensor.data = arrays[name]
+        for place, tensor in own.items():
+            tensor.data = arrays[place]
 
     def train(self, mode: bool = True) -> Self:
         """Put this module and all it holds into training mode."""
@@ -105,16 +110,16 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        size = sum(p.size for p in self.parameters())
-        count = f"  # {size:,} parameter{'s' * (size != 1)}" if size else ""
-        held = [f"{name}: {item!r}" for name, item in _children(self)]
-        if not held:
-            return f"{type(self).__name__}({self.extra_repr()}){count}"
-        lines = "\n".join(held).replace("\n", "\n  ")
-        return f"{type(self).__name__}({self.extra_repr()}{count}\n  {lines}\n)"
+        return _drawn(self, set())
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {name: item for name, item in _walk(self, "", set()) if isinstance(item, Tensor) and item.is_leaf}
+        tensors: dict[str, Tensor] = {}
+        for place, item in _walk(self, "", set()):
+            if isinstance(item, Tensor) and item.is_leaf:
+                if place in tensors:
+                    raise ValueError(f"two tensors of this {type(self).__name__} have the name {place!r}: rename one")
+                tensors[place] = item
+        return tensors
 
 
 def _held(value: Any) -> Iterator[tuple[str, Any]]:
@@ -127,21 +132,38 @@ def _held(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(key), item) for key, item in value.items())
 
 
-def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def _walk(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """The modules and tensors in a value, itself included, each once, with their dotted names."""
     if isinstance(value, Module | Tensor):
         if id(value) in seen:
             return
         seen.add(id(value))
-        yield name, value
+        yield path, value
     for place, item in _held(value):
-        yield from _walk(item, f"{name}.{place}" if name else place, seen)
+        yield from _walk(item, f"{path}.{place}" if path else place, seen)
 
 
-def _children(value: Any, prefix: str = "") -> Iterator[tuple[str, Module]]:
-    """The modules that a module holds, directly or in containers."""
+def _drawn(module: Module, seen: set[int]) -> str:
+    """A module and what it holds, one inside the other."""
+    kind = type(module).__name__
+    if id(module) in seen:
+        return f"{kind}(…)"
+    seen = seen | {id(module)}
+    size = sum(p.size for p in module.parameters())
+    count = f"  # {size:,} parameter{'s' * (size != 1)}" if size else ""
+    held = [
+        f"{place}: {_drawn(item, seen) if isinstance(item, Module) else name(item)}" for place, item in _parts(module)
+    ]
+    if not held:
+        return f"{kind}({module.extra_repr()}){count}"
+    lines = "\n".join(held).replace("\n", "\n  ")
+    return f"{kind}({module.extra_repr()}{count}\n  {lines}\n)"
+
+
+def _parts(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The modules and functions that a module holds, directly or in containers."""
     for place, item in _held(value):
-        if isinstance(item, Module):
+        if callable(item):
             yield prefix + place, item
         else:
-            yield from _children(item, f"{prefix}{place}.")
+            yield from _parts(item, f"{prefix}{place}.")
