@@ -381,7 +381,7 @@ FORMS = [
     (lambda x: np.float64(2) * x, lambda x: x * 2),
     (lambda x: [1.0, 2.0, 3.0] * x, lambda x: x * np.array([1.0, 2.0, 3.0])),
     (lambda x: x * (1.0, 2.0, 3.0), lambda x: x * np.array([1.0, 2.0, 3.0])),
-    (lambda x: np.multiply(x, 2, where=True, casting="same_kind", order="K"), lambda x: 2 * x),
+    (lambda x: np.multiply(x, 2, casting="same_kind", order="K"), lambda x: 2 * x),
     (lambda x: np.flip(x, (0, 1)), lambda x: np.flip(x)),
 ]
 
@@ -397,6 +397,12 @@ def test_forms_of_call(form, plain):
     y = tg.tensor(A, requires_grad=True)
     plain(y).backward(weights)
     np.testing.assert_allclose(x.grad, y.grad)
+
+
+def test_where_everywhere_is_no_condition():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    np.sum(np.multiply(x, 2, where=True)).backward()
+    np.testing.assert_array_equal(x.grad, [2, 2])
 
 
 @pytest.mark.parametrize(
