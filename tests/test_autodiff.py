@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import weakref
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import tinygrad_digits as tg
 from tinygrad_digits import autodiff
 from tinygrad_digits.ops.neural import softmax_cross_entropy
+from tinygrad_digits.tensor import Frozen
 
 
 def leaf(x, dtype=None):
@@ -77,7 +80,7 @@ def test_a_million_operations_go_backward_in_linear_time_and_are_deleted(own_rul
 
     @tg.primitive
     def halve(x):
-        return x
+        return x + 0
 
     def rule(g, out, x):
         nonlocal calls
@@ -191,7 +194,7 @@ def test_memory_stays_flat_over_many_steps(no_collector):
         loss.backward()
         with tg.no_grad():
             w.data = w - 0.1 * w.grad
-        return float(loss)
+        return loss.item()
 
     for _ in range(100):
         step()
@@ -206,7 +209,7 @@ def test_memory_stays_flat_over_many_steps(no_collector):
 def test_the_number_taken_out_of_a_loss_holds_nothing(no_collector):
     loss = np.sum(leaf(np.ones(3)) ** 2)
     watched = weakref.ref(loss)
-    history = [float(loss), loss.item(), loss.numpy(), loss.detach()]
+    history = [loss.item(), loss.numpy(), loss.detach()]
     del loss
     assert watched() is None
     assert all(float(x) == 3 for x in history)
@@ -368,7 +371,7 @@ def added_in_place(x, array):
 
 
 def stepped(x, array):
-    x._data -= 0.5
+    x._array -= 0.5
     x._updated()
 
 
@@ -526,15 +529,42 @@ def test_objects_that_hand_out_their_own_array_are_watched():
         y.backward()
 
 
-def test_read_only_memory_is_not_copied_for_comparison():
-    fixed = np.frombuffer(np.arange(4.0).tobytes())
+@pytest.mark.parametrize("use", [lambda x, a: x * a, lambda x, a: np.sum(x * tg.asarray(a))])
+def test_that_an_array_is_read_only_does_not_say_that_nobody_writes_to_it(use):
+    x, array = leaf([1.0, 1.0]), np.ones(2)
+    view = array[:]
+    array.flags.writeable = False
+    y = np.sum(use(x, array))
+    view[0] = 9
+    with contextlib.suppress(RuntimeError):
+        y.backward()
+        np.testing.assert_array_equal(x.grad, [1, 1])
+    x, array = leaf([1.0, 1.0]), np.ones(2)
+    array.flags.writeable = False
+    y = np.sum(use(x, array))
+    array.flags.writeable = True
+    array[0] = 9
+    with contextlib.suppress(RuntimeError):
+        y.backward()
+        np.testing.assert_array_equal(x.grad, [1, 1])
+
+
+def test_memory_that_cannot_change_is_not_copied():
+    fixed, filled = np.frombuffer(np.arange(4.0).tobytes()), Frozen(4)
+    filled[...] = 0
+    sealed = filled.seal()
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        sealed.flags.writeable = True
+    for array in fixed, fixed[1:], sealed, sealed[1:].reshape(3, 1):
+        assert type(array) is np.ndarray
+        assert tg.asarray(array)._lent is None
+        assert (leaf(1.0) * array)._recipe[2][1] is array
     frozen = np.arange(4.0)
     frozen.flags.writeable = False
-    for array in fixed, fixed[1:], frozen, frozen[::2]:
-        assert tg.asarray(array)._lent is None
-    for array in np.frombuffer(bytearray(fixed.tobytes())), np.broadcast_to(np.ones(1), (4,)), np.arange(4.0)[::2]:
+    for array in frozen, frozen[::2], np.frombuffer(bytearray(fixed.tobytes())), np.arange(4.0)[::2]:
         array.flags.writeable = False
         assert tg.asarray(array)._lent is not None
+        assert not np.shares_memory((leaf(1.0) * array)._recipe[2][1], array)
 
 
 def test_freezing_a_leaf_after_its_use_is_an_error():
@@ -653,3 +683,44 @@ def test_apply_runs_any_operation_of_the_table():
 )
 def test_names(op, called):
     assert autodiff.name(op) == called
+
+
+def test_an_operation_returns_one_array_of_numbers_that_is_not_its_argument(own_rules):
+    for many in np.modf, tg.primitive(lambda x: (x, x)):
+        with pytest.raises(TypeError, match="returned a tuple"):
+            tg.apply(many, tg.tensor([1.5])) if many is np.modf else many(tg.tensor([1.5]))
+
+    @tg.primitive
+    def doubled(x):
+        x *= 2
+        return x
+
+    tg.defvjp(doubled, lambda g, out, x: 2 * g)
+    for x in tg.tensor([1.5]), leaf([1.5]):
+        with pytest.raises(TypeError, match=r"doubled returned its own argument.*wrote.*x\.copy\(\)"):
+            doubled(x)
+
+
+@pytest.mark.parametrize("number", [Fraction(1, 2), Decimal(2), [Fraction(1, 2)], np.array([None])])
+def test_numbers_that_are_not_numpys_are_refused(number):
+    for x in leaf([1.0]), tg.tensor([1.0]):
+        with pytest.raises(TypeError, match=r"np.multiply of .*(dtype object|unsupported)|unsupported operand"):
+            x * number
+
+
+@pytest.mark.parametrize(
+    ("f", "error", "says"),
+    [
+        (lambda x: x + x[:1, :2], ValueError, r"np\.add of shapes \(2, 3\) and \(1, 2\): operands could not be broadc"),
+        (lambda x: x * np.ones(2), ValueError, r"np\.multiply of shapes \(2, 3\) and \(2,\): operands could not"),
+        (lambda x: np.ones(2) / x, ValueError, r"np\.divide of shapes \(2,\) and \(2, 3\): operands could not"),
+        (lambda x: x @ x, ValueError, r"np\.matmul of shapes \(2, 3\) and \(2, 3\): matmul: Input operand 1 has a mis"),
+        (lambda x: x.reshape(4), ValueError, r"np\.reshape of shape \(2, 3\): cannot reshape array of size 6"),
+        (lambda x: x[5], IndexError, r"getitem of shape \(2, 3\): index 5 is out of bounds for axis 0 with size 2"),
+        (lambda x: np.sum(x, axis=2), np.exceptions.AxisError, r"np\.sum of shape \(2, 3\): axis 2 is out of bounds"),
+    ],
+)
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_shapes_that_do_not_fit_are_named(f, error, says, requires_grad):
+    with pytest.raises(error, match=says):
+        f(tg.tensor(np.ones((2, 3)), requires_grad=requires_grad))

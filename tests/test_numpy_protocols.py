@@ -1,5 +1,7 @@
 """NumPy's own functions, operators and conversions, given Tensors: they stay in the graph or say that they cannot."""
 
+import cmath
+import math
 import operator
 import types
 
@@ -24,8 +26,6 @@ TAKE_NO_ARRAYS = {
     ),
     *("seterr", "seterrcall", "setbufsize", "issubdtype", "promote_types", "isscalar", "iterable", "bmat", "typename"),
     "array_equiv",  # says False of whatever cannot be converted
-    *("format_float_positional", "format_float_scientific", "base_repr"),  # numbers as text, as float(t) makes them
-    *("fromiter", "tri", "tril_indices", "triu_indices"),  # take Python numbers out of whatever they are given
 }
 
 
@@ -83,6 +83,25 @@ def test_no_function_leaves_the_graph_silently(f):
             else:
                 assert isinstance(part, tg.Tensor), f"a {type(part).__name__} of {args}"
                 assert part.requires_grad, f"untracked for {args}"
+
+
+def functions_of_masked_arrays():
+    for name in np.ma.__all__:
+        f = getattr(np.ma, name)
+        about_masks = "mask" in name.lower() or "fill_value" in name or name in ("isMA", "isarray", "ndenumerate")
+        if callable(f) and not isinstance(f, type) and not about_masks:
+            yield pytest.param(f, id=name)
+
+
+@pytest.mark.parametrize("f", list(functions_of_masked_arrays()))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
+def test_no_function_of_masked_arrays_leaves_the_graph_silently(f):
+    for args in calls(tg.tensor(ARRAY, requires_grad=True)):
+        try:
+            result = f(*args)
+        except (TypeError, ValueError, IndexError, AttributeError, np.ma.MAError):
+            continue
+        assert all(isinstance(part, tg.Tensor) and part.requires_grad for part in parts(result)), args
 
 
 @pytest.mark.parametrize("f", [f for f in autodiff.nondifferentiable if isinstance(f, np.ufunc)], ids=autodiff.name)
@@ -258,11 +277,43 @@ def test_an_array_of_a_tensor_that_needs_no_gradient():
         np.array(x, dtype=np.float32, copy=False)
 
 
+@pytest.mark.parametrize(
+    "take",
+    [
+        *(float, int, complex, math.sin, math.floor, cmath.exp, np.float64, lambda x: "%f" % x),  # noqa: UP031
+        *(lambda x: np.zeros(2).__setitem__(0, x), lambda x: np.fromiter([x], float)),
+    ],
+)
+def test_taking_a_number_out_of_a_tensor_that_needs_a_gradient_is_an_error(take):
+    for x in tg.tensor(0.5, requires_grad=True), tg.tensor(0.5, requires_grad=True) * 2:
+        with pytest.raises((TypeError, ValueError), match=r"leave the graph|array element"):
+            take(x)
+    with pytest.raises(TypeError, match=r"leave the graph.*t\.item\(\)"):
+        tg.grad(lambda x: math.sin(x))(1.0)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        *(lambda x, m: x * m, lambda x, m: m * x, lambda x, m: np.add(x, m), lambda x, m: np.where(m > 0, x, m)),
+        *(lambda x, m: np.stack([x, m]), lambda x, m: x[m > 3], lambda x, m: tg.tensor(m), lambda x, m: tg.asarray(m)),
+    ],
+)
+def test_masked_arrays_are_refused(use):
+    masked = np.ma.array([3.0, 4.0], mask=[False, True])
+    with pytest.raises(TypeError, match=r"masked array, whose mask would be lost|leave the graph"):
+        use(tg.tensor([1.0, 2.0], requires_grad=True), masked)
+
+
 def test_numbers_can_be_taken_out():
     x = tg.tensor([1.5], requires_grad=True)
-    assert float(x) == x.item() == np.float64(x[0]) == 1.5
-    assert int(x) == 1
+    assert x.item() == 1.5
     assert bool(x)
+    with tg.no_grad():
+        assert float(x) == np.float64(x[0]) == math.floor(x * 2) / 2 == 1.5
+    x = x.detach()
+    assert float(x) == complex(x) == np.float64(x[0]) == 1.5
+    assert int(x) == 1
     assert [10, 20, 30][tg.tensor(2)] == 30
     for convert in float, int, operator.methodcaller("item"):
         with pytest.raises(ValueError, match=r"one element.*\(2,\)"):

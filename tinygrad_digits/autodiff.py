@@ -11,7 +11,7 @@ respect to its argument (the vector-Jacobian product). A rule may only use funct
 and methods that arrays and Tensors share. So the same rule serves arrays, and Tensors when derivatives of derivatives
 are wanted. Rules need not think of broadcasting: the sweep undoes it.
 
-This module knows NumPy only. A *node* of the graph is any object with the attributes ``_data`` (an array), ``_recipe``
+This module knows NumPy only. A *node* of the graph is any object with the attributes ``_array`` (an array), ``_recipe``
 (how it was computed: operation, arguments, the values they had, keywords, the positions of the arguments that need a
 gradient; `LEAF` where the graph begins; None where no gradient is wanted), ``_lent`` and ``_retains_grad``. In the
 package there is one such class, ``Tensor``.
@@ -213,7 +213,7 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
         if not keep:
             node._recipe = FREED
         row = rules[op]
-        given, out = (args, node) if create_graph else (values, node._data)
+        given, out = (args, node) if create_graph else (values, node._array)
         for position in wanted:
             try:
                 rule = row[position]
@@ -262,7 +262,7 @@ def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]
             position += 1  # noqa: SIM113 - counting by hand is faster than enumerate
             if (
                 source is not value
-                and (source._data is not value or source._lent is not None)
+                and (source._array is not value or source._lent is not None)
                 and source._now() is not value
             ):
                 raise RuntimeError(
@@ -310,4 +310,4 @@ def _cast(g: Any, dtype: np.dtype[Any], op: Op) -> Any:
 def describe(node: Any) -> str:
     """Say in a few words which tensor is meant."""
     made = "" if node._recipe in (None, LEAF) else f", made by {name(node._recipe[0])}"
-    return f"a tensor of shape {node._data.shape} and dtype {node._data.dtype}{made}"
+    return f"a tensor of shape {node._array.shape} and dtype {node._array.dtype}{made}"

@@ -78,7 +78,7 @@ class SGD:
         self.momentum = momentum
         self.nesterov = nesterov
         self.weight_decay = weight_decay
-        self._buffers = [np.empty_like(p._data) for p in self.params]
+        self._buffers = [np.empty_like(p._array) for p in self.params]
         self._velocities: list[NDArray[Any] | None] = [None] * len(self.params)
 
     def zero_grad(self) -> None:
@@ -94,7 +94,7 @@ class SGD:
             if g is None:
                 continue
             if isinstance(g, Tensor):
-                g = g._data
+                g = g._array
             if buffer.dtype is not dtype:
                 dtype = buffer.dtype
                 lr = np.array(self.lr, dtype)  # NumPy takes twice as long with a Python number
@@ -130,7 +130,7 @@ def _trainable(params: Iterable[Tensor]) -> list[Tensor]:
             raise TypeError(f"an optimizer updates Tensors, and was given {type(p).__name__}: pass model.parameters()")
         if not (p.requires_grad and p.is_leaf):
             raise ValueError(f"an optimizer updates leaves that require a gradient, and was given {describe(p)}")
-        if not p._data.flags.writeable:
+        if not p._array.flags.writeable:
             raise ValueError(
                 f"an optimizer updates in place, and the memory of {describe(p)}, is read-only: use tg.tensor"
             )

@@ -5,8 +5,9 @@ recorded. The derivative rules are elsewhere (``ops/``), and so is the sweep tha
 
 *Right or an error.* A recorded computation keeps the arrays it used. A tensor's version is the identity of its array:
 whoever changes a tensor gives it a new array object, so that the sweep sees the change. Arrays that are also in
-somebody else's hands (``asarray``, ``.data`` of a leaf, plain arrays used with tensors) are *lent*: a copy of their
-bytes tells whether they were written to.
+somebody else's hands (``asarray``, ``.data`` of a leaf) are *lent*: a copy of their
+bytes tells whether they were written to. A plain array used together with tensors is copied into the recipe: that it is
+read-only does not say that nobody can write to its memory. Only the memory of bytes, and what is `Frozen`, is exempt.
 """
 
 from __future__ import annotations
@@ -83,10 +84,13 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     elif len(args) == 1 and type(a := args[0]) is Tensor and a._recipe is not None and _recording.get():
         if op not in autodiff.rules:
             raise autodiff.missing_rule(op)
-        x = a._data if a._lent is None else a._now()
-        data = op(x)
-        if type(data) is not np.ndarray:
-            data = np.asarray(data)
+        x = a._array if a._lent is None else a._now()
+        try:
+            data = op(x)
+        except (ValueError, IndexError) as error:
+            raise _explained(error, op, args) from error
+        if type(data) is not _ndarray or data is x:
+            data = _checked(data, op, args)
         return _new(data, (op, args, (x,), _NO_KEYWORDS, _FIRST))
     values = []
     wanted = []
@@ -94,17 +98,22 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     position = 0
     for a in args:
         if isinstance(a, Tensor):
-            values.append(a._data if a._lent is None else a._now())
+            values.append(a._array if a._lent is None else a._now())
             if a._recipe is not None:
                 wanted.append(position)
         else:
             values.append(a)
             if type(a) not in _SCALARS and not _stays(a):
                 plain = False
+                if type(a) is not _ndarray:
+                    _refuse_masked(a, op)
         position += 1  # noqa: SIM113 - counting by hand is faster than enumerate
-    data = op(*values, **kwargs) if kwargs else op(*values)
-    if type(data) is not np.ndarray:
-        data = np.asarray(data)  # NumPy's scalars become arrays again
+    try:
+        data = op(*values, **kwargs) if kwargs else op(*values)
+    except (ValueError, IndexError) as error:
+        raise _explained(error, op, args) from error
+    if type(data) is not _ndarray or data is values[0] or not (plain or data.dtype.kind in "fiub"):
+        data = _checked(data, op, args)
     recipe = None
     if wanted and _recording.get():
         if op not in autodiff.rules:
@@ -120,7 +129,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         if wanted or any(a._lent is not None if isinstance(a, Tensor) else isinstance(a, np.ndarray) for a in args):
             data = data.copy()
     tensor: Tensor = _allocate(Tensor)  # as _new does; a call less is 5 % of a small operation
-    tensor._data = data
+    tensor._array = data
     tensor._recipe = recipe
     tensor._lent = None
     tensor._retains_grad = False
@@ -131,7 +140,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
 def _new(data: NDArray[Any], recipe: Any = None, lent: bytes | None = None) -> Tensor:
     """Make a Tensor of an array as it is."""
     tensor: Tensor = _allocate(Tensor)
-    tensor._data = data
+    tensor._array = data
     tensor._recipe = recipe
     tensor._lent = lent
     tensor._retains_grad = False
@@ -143,7 +152,7 @@ _allocate = object.__new__
 
 
 def _constant(a: Any, op: Op) -> Any:
-    """Make a plain argument fit to be kept in a recipe: an array or list that may change is copied."""
+    """Make a plain argument fit to be kept in a recipe: an array or list is copied, as it may change."""
     if isinstance(a, int | float | np.floating | np.integer | np.bool) or op is operator.getitem:
         return a
     array = np.asarray(a)
@@ -159,21 +168,63 @@ def _lend(array: NDArray[Any]) -> Tensor:
     return _new(array, lent=None if _fixed_memory(array) else array.tobytes())
 
 
+class Frozen(np.ndarray):
+    """Memory for mini-batches and the like: filled once, then made read-only and handed out in views only.
+
+    A plain array that is merely read-only may still be written to, through an older view or by turning its flag back.
+    One over this memory may not, and need not be copied when it is recorded: 5 µs of the 72 of a small net's step.
+    """
+
+    def seal(self) -> NDArray[Any]:
+        """Write no more: give a plain array over this memory."""
+        self.flags.writeable = False
+        return self.view(np.ndarray)
+
+
 def _stays(a: Any) -> bool:
-    """Whether a plain argument is an array of real numbers that nobody can change, as mini-batches are."""
-    return type(a) is np.ndarray and a.dtype.kind != "c" and _fixed_memory(a)
+    """Whether a plain argument is an array of real numbers that nobody can change."""
+    return type(a) is _ndarray and a.dtype.kind != "c" and _fixed_memory(a)
 
 
 def _fixed_memory(array: NDArray[Any]) -> bool:
-    """Whether nobody can write to an array's memory."""
+    """Whether nobody can write to an array's memory, as it is `Frozen` or that of bytes."""
     owner: Any = array
-    while owner is not None:
-        if not isinstance(owner, np.ndarray):
-            return isinstance(owner, bytes)
-        if owner.flags.writeable:
-            return False
+    while type(owner) is _ndarray:
         owner = owner.base
-    return True
+    return type(owner) is bytes or (type(owner) is Frozen and not owner.flags.writeable)
+
+
+def _checked(data: Any, op: Op, args: tuple[Any, ...]) -> NDArray[Any]:
+    """An operation's result, not yet known to be one array of numbers, as one."""
+    if not isinstance(data, np.ndarray | np.generic | int | float | complex):
+        raise TypeError(f"{name(op)} returned a {type(data).__name__}: what Tensors pass through returns one array")
+    array = np.asarray(data)  # NumPy's scalars become arrays again
+    if array.dtype.kind not in "fiubc":
+        operands = ", ".join(type(a).__name__ for a in args)
+        raise TypeError(f"{name(op)} of {operands} gives dtype {array.dtype}, and a Tensor holds numbers of NumPy's")
+    if any(array is (a._array if isinstance(a, Tensor) else a) for a in args):
+        if not name(op).startswith("np."):
+            raise TypeError(
+                f"{name(op)} returned its own argument. If it wrote to it, it must not; if not, let it return x.copy()"
+            )
+        array = array.view()
+    return array
+
+
+def _refuse_masked(a: Any, op: Op) -> None:
+    if isinstance(a, np.ndarray) and hasattr(a, "mask"):  # np.ma itself is not loaded for the question
+        raise TypeError(
+            f"{name(op)} was given a masked array, whose mask would be lost: give its .filled(0), say, and use np.where"
+        )
+
+
+def _explained(error: Exception, op: Op, args: Sequence[Any]) -> Exception:
+    """NumPy's error, with the operation and the shapes of what it was given."""
+    if type(error) not in (ValueError, IndexError, np.exceptions.AxisError):
+        return error
+    shapes = [str(np.shape(a)) for a in args if isinstance(a, Tensor | np.ndarray | np.generic | int | float)]
+    of = f" of shape{'s' * (len(shapes) > 1)} {' and '.join(shapes)}" if shapes else ""
+    return type(error)(f"{name(op)}{of}: {error}")
 
 
 @contextmanager
@@ -237,14 +288,14 @@ def tensor(data: ArrayLike, *, dtype: DTypeLike | None = None, requires_grad: bo
     Tensor([[1., 2.],
             [3., 4.]], requires_grad=True)
     """
-    return _leaf(_new(_numbers(np.array(data, dtype=dtype, order="C"))), requires_grad)
+    return _leaf(_new(_numbers(data, np.array(data, dtype=dtype, order="C"))), requires_grad)
 
 
 def asarray(data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor that shares its memory with an array where it can; a Tensor that fits is handed back as it is.
 
-    As the array may change under it, each use compares it with a copy; read-only arrays are exempt. The parameters and
-    errors are those of `tensor`.
+    As the array may change under it, each use compares it with a copy (but what is made of bytes cannot change). The
+    parameters and errors are those of `tensor`.
 
     Examples
     --------
@@ -258,12 +309,13 @@ def asarray(data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, require
     if isinstance(data, Tensor):
         fitting = data if dtype is None or data.dtype == dtype else data.astype(dtype)
         return fitting if fitting.requires_grad or not requires_grad else tensor(fitting, requires_grad=True)
-    array = _numbers(np.asarray(data, dtype=dtype))
+    array = _numbers(data, np.asarray(data, dtype=dtype))
     shared = array.base is not None or not isinstance(data, int | float | complex | list | tuple | np.generic)
     return _leaf(_lend(array) if shared else _new(array), requires_grad)
 
 
-def _numbers(array: NDArray[Any]) -> NDArray[Any]:
+def _numbers(data: Any, array: NDArray[Any]) -> NDArray[Any]:
+    _refuse_masked(data, tensor)
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"a Tensor holds numbers, but this data has dtype {array.dtype}")
     return array
@@ -271,9 +323,9 @@ def _numbers(array: NDArray[Any]) -> NDArray[Any]:
 
 def _leaf(tensor: Tensor, requires_grad: bool) -> Tensor:
     if requires_grad:
-        if tensor._data.dtype.kind != "f":
+        if tensor._array.dtype.kind != "f":
             raise TypeError(
-                f"only floating-point tensors can need a gradient, and this one has dtype {tensor._data.dtype}. "
+                f"only floating-point tensors can need a gradient, and this one has dtype {tensor._array.dtype}. "
                 "Write 1.0 for 1, or pass dtype=float"
             )
         tensor._recipe = LEAF
@@ -287,18 +339,21 @@ def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any
     """Make an operator and its reflection. It does what `_apply` does, in a quarter less time for small arrays."""
 
     def forward(self: Any, other: Any) -> Any:
-        x = self._data if self._lent is None else self._now()
+        x = self._array if self._lent is None else self._now()
         if type(other) is Tensor:
-            y = other._data if other._lent is None else other._now()
+            y = other._array if other._lent is None else other._now()
             wanted = _WANTED[self._recipe is not None, other._recipe is not None]
         elif type(other) in _SCALARS:
             y = other
             wanted = _WANTED[self._recipe is not None, False]
         else:
             return _apply(op, (self, other), {})
-        data = op(x, y)
+        try:
+            data = op(x, y)
+        except ValueError as error:
+            raise _explained(error, op, (self, other)) from error
         tensor: Tensor = _allocate(Tensor)
-        tensor._data = data if type(data) is _ndarray else np.asarray(data)
+        tensor._array = data if type(data) is _ndarray else np.asarray(data)
         tensor._recipe = (op, (self, other), (x, y), _NO_KEYWORDS, wanted) if wanted and _is_recording() else None
         tensor._lent = None
         tensor._retains_grad = False
@@ -319,16 +374,13 @@ def _untracked(op: Op) -> Callable[[Any, Any], Any]:
     return lambda self, other: _on_arrays(op, (self, other), {})
 
 
-def _in_place(op: Op) -> Callable[[Any, Any], Any]:
+def _in_place(op: Op, sign: str) -> Callable[[Any, Any], Any]:
     """Make ``x += y``: what ``x = x + y`` does; for a leaf it is an update, and wants `no_grad`."""
 
     def assign(self: Any, other: Any) -> Any:
         if self._recipe is not LEAF:
             return apply(op, self, other)
         if _recording.get():
-            sign = {"power": "**", "matmul": "@", "multiply": "*", "divide": "/", "add": "+", "subtract": "-"}[
-                op.__name__
-            ]
             raise RuntimeError(
                 f"x {sign}= y on a leaf that requires a gradient, {describe(self)}. To compute with it, write "
                 f"y = x {sign} …; to update it, do so under tg.no_grad(), or assign x.data"
@@ -355,9 +407,9 @@ class Tensor:
         Whether a gradient is wanted for this tensor or anything it was computed from.
     """
 
-    __slots__ = ("__weakref__", "_data", "_lent", "_recipe", "_retains_grad", "grad")
+    __slots__ = ("__weakref__", "_array", "_lent", "_recipe", "_retains_grad", "grad")
 
-    _data: NDArray[Any]
+    _array: NDArray[Any]
     _lent: bytes | None
     _recipe: Any
     _retains_grad: bool
@@ -375,19 +427,19 @@ class Tensor:
     def _now(self) -> NDArray[Any]:
         """The array, a new object if somebody has written to it since it was lent or last looked at."""
         if self._lent is not None:
-            content = self._data.tobytes()
+            content = self._array.tobytes()
             if content != self._lent:
-                self._data, self._lent = self._data.view(), content
-        return self._data
+                self._array, self._lent = self._array.view(), content
+        return self._array
 
     @property
     def data(self) -> NDArray[Any]:
         """The numbers, as an array."""
         if self._recipe is LEAF:
             if self._lent is None:
-                self._lent = self._data.tobytes()
-            return self._data
-        view = self._data.view()
+                self._lent = self._array.tobytes()
+            return self._array
+        view = self._array.view()
         view.flags.writeable = False
         return view
 
@@ -397,20 +449,20 @@ class Tensor:
             raise RuntimeError(
                 f"only the data of a leaf can be assigned, and this is {describe(self)}. detach() it first"
             )
-        value = value._data if isinstance(value, Tensor) else np.asarray(value)
-        if value.shape != self._data.shape or not np.can_cast(value.dtype, self._data.dtype, "same_kind"):
+        value = value._array if isinstance(value, Tensor) else np.asarray(value)
+        if value.shape != self._array.shape or not np.can_cast(value.dtype, self._array.dtype, "same_kind"):
             raise ValueError(
                 f"cannot assign data of shape {value.shape} and dtype {value.dtype} to {describe(self)}: "
                 "shapes must be equal and dtypes of the same kind"
             )
-        self._data = value.astype(self._data.dtype)
+        self._array = value.astype(self._array.dtype)
         self._lent = None
 
     def _updated(self) -> None:
         """Note that the array was written to in place: whoever recorded it before is to notice."""
-        self._data = self._data.view()
+        self._array = self._array.view()
         if self._lent is not None:
-            self._lent = self._data.tobytes()
+            self._lent = self._array.tobytes()
 
     @property
     def requires_grad(self) -> bool:
@@ -427,7 +479,7 @@ class Tensor:
         elif self._recipe is None:
             _leaf(self, True)
             if self._lent is None:
-                self._data = self._data.copy()  # untracked views may share the memory, and it may change now
+                self._array = self._array.copy()  # untracked views may share the memory, and it may change now
 
     @property
     def is_leaf(self) -> bool:
@@ -484,7 +536,7 @@ class Tensor:
             if create_graph:  # the graph to come keeps the seed
                 seed = +seed if isinstance(seed, Tensor) else tensor(seed)
             elif isinstance(seed, Tensor):
-                seed = seed._data
+                seed = seed._array
             stored = {id(seed)}
             for node, g in autodiff.sweep({self: seed}, create_graph=create_graph, keep=retain_graph).items():
                 if create_graph:
@@ -501,23 +553,23 @@ class Tensor:
 
     def _seed(self, gradient: ArrayLike | Tensor | None) -> NDArray[Any] | Tensor:
         """What a sweep from this tensor starts from."""
-        if self._data.dtype.kind != "f":
+        if self._array.dtype.kind != "f":
             raise TypeError(f"backward() needs floating-point numbers to start from, and this is {describe(self)}")
         if gradient is None:
-            if self._data.size != 1:
+            if self._array.size != 1:
                 raise ValueError(
                     f"backward() needs a scalar, but this tensor has shape {self.shape}. Call .sum() first, or pass "
                     "the gradient to start from"
                 )
-            return np.array(1, self._data.dtype, ndmin=self._data.ndim)
+            return np.array(1, self._array.dtype, ndmin=self._array.ndim)
         seed = gradient if isinstance(gradient, Tensor) else np.asarray(gradient)
-        if seed.shape != self._data.shape:
+        if seed.shape != self._array.shape:
             raise ValueError(
-                f"the gradient to start from has shape {seed.shape}, the tensor {self._data.shape}: make them equal"
+                f"the gradient to start from has shape {seed.shape}, the tensor {self._array.shape}: make them equal"
             )
         if seed.dtype.kind not in "fiu":
             raise TypeError(f"the gradient to start from must be real numbers, not {seed.dtype}")
-        return seed if seed.dtype == self._data.dtype else seed.astype(self._data.dtype)
+        return seed if seed.dtype == self._array.dtype else seed.astype(self._array.dtype)
 
     def retain_grad(self) -> None:
         """Have `backward` fill ``grad`` of this tensor too, although it is no leaf."""
@@ -527,21 +579,21 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Give a copy that has no part in the graph."""
-        return _new(self._data.copy())
+        return _new(self._array.copy())
 
     def numpy(self) -> NDArray[Any]:
         """Give the numbers as an array of your own: a copy."""
-        return self._data.copy()
+        return self._array.copy()
 
     def item(self) -> Any:
         """Give the only element as a Python number. ValueError if there are more."""
-        if self._data.size != 1:
+        if self._array.size != 1:
             raise ValueError(f"item() needs one element, but this tensor has shape {self.shape}")
-        return self._data.item()
+        return self._array.item()
 
     def tolist(self) -> Any:
         """Give the numbers as nested lists."""
-        return self._data.tolist()
+        return self._array.tolist()
 
     # ------------------------------------------------------------------------------------------------ NumPy's protocols
 
@@ -586,8 +638,9 @@ class Tensor:
     __mod__, __rmod__ = _binary(np.remainder)
     __floordiv__, __rfloordiv__ = _binary(np.floor_divide)
     __neg__, __pos__, __abs__ = _unary(np.negative), _unary(np.positive), _unary(np.absolute)
-    __iadd__, __isub__, __imul__ = _in_place(np.add), _in_place(np.subtract), _in_place(np.multiply)
-    __itruediv__, __ipow__, __imatmul__ = _in_place(np.divide), _in_place(np.power), _in_place(np.matmul)
+    __iadd__, __isub__, __imul__ = _in_place(np.add, "+"), _in_place(np.subtract, "-"), _in_place(np.multiply, "*")
+    __itruediv__, __ipow__ = _in_place(np.divide, "/"), _in_place(np.power, "**")
+    __imatmul__ = _in_place(np.matmul, "@")
 
     __lt__, __le__ = _untracked(operator.lt), _untracked(operator.le)
     __gt__, __ge__ = _untracked(operator.gt), _untracked(operator.ge)
@@ -612,36 +665,48 @@ class Tensor:
     # ------------------------------------------------------------------------------------------ as a Python container
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._array)
 
     def __iter__(self) -> Iterator[Tensor]:
-        if not self._data.ndim:
+        if not self._array.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self._data)))
+        return (self[i] for i in range(len(self._array)))
 
     def __contains__(self, item: Any) -> bool:
-        return bool(np.any(self._data == (item._data if isinstance(item, Tensor) else item)))
+        return bool(np.any(self._array == (item._array if isinstance(item, Tensor) else item)))
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(self._array)
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number())
+
+    def __complex__(self) -> complex:
+        return complex(self._number())
 
     def __index__(self) -> int:
-        return operator.index(self._data)
+        return operator.index(self._array)
+
+    def _number(self) -> Any:
+        """The only element, for who does not ask for it by `item`: no gradient may be lost that way."""
+        if self._recipe is not None and _recording.get():
+            raise TypeError(
+                f"making a number of {describe(self)}, which requires a gradient, would silently leave the graph, as "
+                "math's functions and array[i] = t do. Stay in it with np.sin, np.stack …, or leave it with t.item()"
+            )
+        return self.item()
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        facts = [np.array2string(self._data, separator=", ", prefix="Tensor(")]
-        if self._data.dtype not in (np.float64, np.int64, np.bool_) or not self._data.size:
-            facts.append(f"dtype={self._data.dtype}")
-        if not self._data.size:
+        facts = [np.array2string(self._array, separator=", ", prefix="Tensor(")]
+        if self._array.dtype not in (np.float64, np.int64, np.bool_) or not self._array.size:
+            facts.append(f"dtype={self._array.dtype}")
+        if not self._array.size:
             facts.insert(1, f"shape={self.shape}")
         if self._recipe is not None:
             op = self._recipe[0]
@@ -651,7 +716,7 @@ class Tensor:
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise TypeError(f"only leaves can be copied or pickled, and this is {describe(self)}. detach() it first")
-        return _restore, (self._data, self.requires_grad, self.grad)
+        return _restore, (self._array, self.requires_grad, self.grad)
 
     def __copy__(self) -> Tensor:
         return self.copy()
@@ -661,22 +726,22 @@ class Tensor:
     @property
     def shape(self) -> Shape:
         """The length of each axis."""
-        return self._data.shape
+        return self._array.shape
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._data.ndim
+        return self._array.ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._data.size
+        return self._array.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The elements' type."""
-        return self._data.dtype
+        return self._array.dtype
 
     @property
     def T(self) -> Tensor:  # noqa: N802 - NumPy's name
@@ -771,7 +836,7 @@ class Tensor:
             raise TypeError(
                 f"{describe(self)}, needs a gradient, and complex numbers have none here. detach() it first"
             )
-        return _new(self._data.astype(dtype))
+        return _new(self._array.astype(dtype))
 
     def copy(self) -> Tensor:
         """`numpy.copy`, tracked."""
@@ -801,6 +866,7 @@ def _plain_part(part: Any) -> Any:
         return slice(*(i if i is None else operator.index(i) for i in (part.start, part.stop, part.step)))
     if isinstance(part, Tensor):
         return part.numpy()
+    _refuse_masked(part, operator.getitem)
     array = np.array(part)
     return array if array.size or isinstance(part, np.ndarray) else array.astype(np.intp)
 

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from ..tensor import Frozen
+
 Array = NDArray[Any]
 
 SHIPPED = Path(__file__).with_name("mnist")
@@ -200,10 +202,10 @@ def shifted(images: Array, pixels: int, rng: Generator) -> Array:
     if not pixels:
         return images
     rows, columns = (int(n) for n in rng.integers(-pixels, pixels + 1, 2))
-    moved = np.zeros_like(images)
+    moved = Frozen(images.shape, images.dtype)
+    moved[...] = 0
     moved[:, _slice(rows), _slice(columns)] = images[:, _slice(-rows), _slice(-columns)]
-    moved.flags.writeable = False
-    return moved
+    return moved.seal()
 
 
 def _slice(move: int) -> slice:
@@ -263,8 +265,16 @@ def _batches(arrays: tuple[Array, ...], size: int, order: Array | None, count: i
         stop = min(start + size, count)
         if order is None:
             pieces = [a[start:stop] for a in arrays]
+            for piece in pieces:
+                piece.flags.writeable = False
+            yield tuple(pieces)
         else:
-            pieces = [a.take(order[start:stop], axis=0) for a in arrays]
-        for piece in pieces:
-            piece.flags.writeable = False  # what is recorded of it need not be watched for changes
-        yield tuple(pieces)
+            rows = order[start:stop]
+            yield tuple([_gathered(a, rows) for a in arrays])
+
+
+def _gathered(array: Array, rows: Array) -> Array:
+    """Some rows, in memory that is known to stay as it is, so that they need not be copied when they are recorded."""
+    piece = Frozen((len(rows), *array.shape[1:]), array.dtype)
+    array.take(rows, axis=0, out=piece, mode="clip")  # the rows are known to be there: nothing to check
+    return piece.seal()
