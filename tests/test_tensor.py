@@ -346,7 +346,7 @@ def test_operators_in_place():
 
 def test_elements_cannot_be_assigned():
     for t in leaf([1.0]), tg.tensor([1.0]):
-        with pytest.raises(TypeError, match=r"cannot be assigned.*np\.where.*x\.data"):
+        with pytest.raises(TypeError, match=r"cannot be assigned.*tg\.index_update.*np\.where.*x\.data"):
             t[0] = 2.0
 
 
@@ -503,3 +503,22 @@ def test_properties():
         assert f(axis=1, keepdims=True).shape == (2, 1)
     assert not x.any()
     assert x.all(axis=0).shape == (3,)
+
+
+# -------------------------------------------------------------------------------------------- what arrays have, by name
+
+
+def test_an_attribute_that_nothing_has_is_told_by_name():
+    with pytest.raises(AttributeError, match=r"a Tensor has no nonsense$"):
+        tg.tensor(1.0).nonsense
+
+
+def test_how_a_tensor_lies_in_memory():
+    x = tg.tensor(np.zeros((2, 3), np.float32), requires_grad=True)
+    assert (x.itemsize, x.nbytes, x.strides, x.device) == (4, 24, (12, 4), "cpu")
+    assert x.flags.c_contiguous
+    assert not x.T.flags.c_contiguous
+    assert x.tobytes() == bytes(24)
+    np.testing.assert_array_equal(np.frombuffer(tg.tensor([[1.0, 2.0], [3.0, 4.0]]).tobytes("F")), [1, 3, 2, 4])
+    x.flags.writeable = False
+    x.data[0] = 1.0

@@ -3,6 +3,7 @@
 from . import nn, optim, testing
 from .autodiff import defvjp, primitive
 from .io import load, save
+from .ops.indexing import index_update
 from .ops.neural import log_softmax, logsumexp, relu, sigmoid, softmax
 from .tensor import Tensor, apply, asarray, is_recording, no_grad, tensor
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -15,6 +16,7 @@ __all__ = [
     "grad",
     "hessian",
     "hvp",
+    "index_update",
     "is_recording",
     "jacobian",
     "jvp",

@@ -38,6 +38,9 @@ nondifferentiable: set[Op] = set()
 composites: dict[Op, Op] = {}
 """NumPy functions that are made of others: what to call instead when one is given a Tensor."""
 
+writers: dict[Op, str] = {}
+"""NumPy functions that write to their first argument, and how to make a new Tensor instead."""
+
 LEAF: Any = (None, (), (), {}, ())
 """The recipe of a node that was made, not computed, and wants a gradient."""
 

@@ -595,6 +595,10 @@ class Tensor:
         """Give the numbers as nested lists."""
         return self._array.tolist()
 
+    def tobytes(self, order: Any = "C") -> bytes:
+        """Give the numbers as bytes."""
+        return self._array.tobytes(order)
+
     # ------------------------------------------------------------------------------------------------ NumPy's protocols
 
     __array_priority__ = 1000.0
@@ -658,8 +662,16 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise TypeError(
-            "a Tensor's elements cannot be assigned. Make a new one: np.where(mask, value, x) or np.concatenate([…]); "
-            "to give a leaf other numbers, assign x.data"
+            "a Tensor's elements cannot be assigned. Make a new Tensor: x = tg.index_update(x, index, value), or "
+            "np.where(mask, value, x); to give a leaf other numbers, assign x.data"
+        )
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        instead = _INSTEAD.get(attribute)
+        raise AttributeError(
+            f"a Tensor has no {attribute}" + (f", as an array has: use {instead}" if instead else ""),
+            name=attribute,
+            obj=self,
         )
 
     # ------------------------------------------------------------------------------------------ as a Python container
@@ -744,6 +756,31 @@ class Tensor:
         return self._array.dtype
 
     @property
+    def itemsize(self) -> int:
+        """The bytes an element takes."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes all elements take."""
+        return self._array.nbytes
+
+    @property
+    def strides(self) -> Shape:
+        """How many bytes apart elements lie along each axis."""
+        return self._array.strides
+
+    @property
+    def flags(self) -> Any:
+        """How the elements lie in memory. They cannot be made writable by it."""
+        return self._array.view().flags
+
+    @property
+    def device(self) -> Any:
+        """Where the elements are: "cpu"."""
+        return self._array.device
+
+    @property
     def T(self) -> Tensor:  # noqa: N802 - NumPy's name
         """The tensor with its axes in reverse order."""
         return apply(np.transpose, self)
@@ -799,17 +836,27 @@ class Tensor:
         """`numpy.dot`."""
         return np.dot(self, b)
 
-    def reshape(self, *shape: int | Shape) -> Tensor:
+    def reshape(self, *shape: int | Shape, order: str = "C", copy: bool | None = None) -> Tensor:
         """`numpy.reshape`: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
+        if order != "C" or copy is not None:
+            return _call(np.reshape, (self, _spread(shape)), {"order": order, "copy": copy})
         return apply(np.reshape, self, shape=_spread(shape))
 
-    def ravel(self) -> Tensor:
+    def ravel(self, order: str = "C") -> Tensor:
         """`numpy.ravel`."""
-        return apply(np.reshape, self, shape=(-1,))
+        return _call(np.ravel, (self, order), {})
 
-    def flatten(self) -> Tensor:
+    def flatten(self, order: str = "C") -> Tensor:
         """`numpy.ndarray.flatten`."""
-        return self.ravel()
+        return _call(np.ravel, (self, order), {})
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Tensor:
+        """`numpy.repeat`."""
+        return _call(np.repeat, (self, repeats, axis), {})
+
+    def nonzero(self) -> Any:
+        """`numpy.nonzero`, untracked."""
+        return _on_arrays(np.nonzero, (self,), {})
 
     def transpose(self, *axes: int | Shape | None) -> Tensor:
         """`numpy.transpose`: ``t.transpose(1, 0)``, ``t.transpose((1, 0))``, or reversed without arguments."""
@@ -841,6 +888,28 @@ class Tensor:
     def copy(self) -> Tensor:
         """`numpy.copy`, tracked."""
         return apply(np.copy, self)
+
+
+_INSTEAD = {
+    "base": "np.shares_memory(t, u) to see what shares its memory",
+    "byteswap": "t.numpy().byteswap()",
+    "ctypes": "t.data.ctypes",
+    "dump": "tg.save, or pickle.dump(t, file)",
+    "dumps": "pickle.dumps(t)",
+    "fill": "np.full_like(t, value), or assign t.data",
+    "flat": "np.ravel(t)",
+    "getfield": "t.numpy().getfield(…)",
+    "partition": "np.partition(t, kth), which makes a new Tensor",
+    "put": "np.reshape(tg.index_update(np.ravel(t), indices, values), t.shape)",
+    "resize": "np.resize(t, shape), which makes a new Tensor",
+    "setfield": "tg.index_update(t, index, value)",
+    "setflags": "t.numpy(), which is an array of your own, for other flags",
+    "sort": "np.sort(t), which makes a new Tensor",
+    "to_device": "t itself: it is on the CPU",
+    "tofile": "t.numpy().tofile(…), or tg.save",
+    "view": "t.astype(dtype) for other numbers, t.numpy().view(dtype) for other meaning of the bytes",
+}
+"""What to use instead of the attributes of arrays that Tensors do not have."""
 
 
 def _restore(data: NDArray[Any], requires_grad: bool, grad: Any) -> Tensor:
@@ -883,12 +952,18 @@ def _call(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         )
     if func in autodiff.composites:
         composite = autodiff.composites[func]
-        return composite(*args, **_known(func, kwargs, _defaults(composite))) if kwargs else composite(*args)
+        made = composite(*args, **_known(func, kwargs, _defaults(composite))) if kwargs else composite(*args)
+        return made if type(made) is Tensor else _wrapped(made)
     if func is np.where and len(args) == 1:
         func = np.nonzero
     if func in autodiff.rules:
         return (
             _apply(func, tuple(args), {}) if isinstance(func, np.ufunc) and not kwargs else _bound(func, args, kwargs)
+        )
+    if func in autodiff.writers and (isinstance(args[0], Tensor) or (_recording.get() and _tracked((args, kwargs)))):
+        raise TypeError(
+            f"{name(func)} writes to an array, and cannot write to a Tensor, or what a gradient is wanted for to an "
+            f"array. Make a new Tensor: {autodiff.writers[func]}"
         )
     if func in autodiff.nondifferentiable or not (_recording.get() and _tracked((args, kwargs))):
         return _on_arrays(func, args, kwargs)

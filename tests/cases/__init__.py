@@ -1,10 +1,14 @@
-"""For every operation in the table of rules: how to draw arguments at which it is smooth, and how to call it.
+"""For the operations in the table, and composites of them: how to draw arguments at which they are smooth.
 
 A case is a strategy that draws ``(function, arrays, reference)``. The function calls the operation with its keywords,
 and is to be differentiated by all the arrays; the reference computes the same from NumPy arrays by other means, or is
 None if the operation is NumPy's own and can be called with arrays itself.
 """
 
-from . import elementwise, indexing, linalg, neural, reductions, shapes
+from . import elementwise, grids, indexing, joins, linalg, neural, reductions, shapes, windows
 
-cases = elementwise.cases | reductions.cases | shapes.cases | indexing.cases | linalg.cases | neural.cases
+cases = {
+    op: case
+    for family in (elementwise, reductions, shapes, joins, indexing, windows, grids, linalg, neural)
+    for op, case in family.cases.items()
+}

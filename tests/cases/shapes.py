@@ -6,10 +6,9 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_digits.ops import shapes
 from tinygrad_digits.testing import strategies as draw
 
-from .common import ALL, elementwise, on
+from .common import ALL, elementwise, fixed, on
 
 
 @st.composite
@@ -24,6 +23,8 @@ def reshapes(draw_from):
             [
                 lambda x: np.reshape(x, shape),
                 lambda x: np.reshape(x, shape=shape, order="C"),
+                lambda x: np.reshape(x, shape, "F"),
+                lambda x: x.reshape(shape, order="F"),
                 lambda x: x.reshape(shape),
             ]
         )
@@ -86,28 +87,66 @@ def broadcasts(draw_from):
 
 
 @st.composite
-def concatenations(draw_from, join, primitive):
-    shape = draw_from(draw.shapes(min_dims=1, max_dims=2))
-    count = draw_from(st.integers(1, 3))
-    joins_along = primitive is shapes.concatenated
-    axis = draw_from(st.integers(-len(shape), len(shape) - joins_along) | st.just(None) if joins_along
-                     else st.integers(-len(shape) - 1, len(shape)))  # fmt: skip
-    if joins_along and axis is None:
-        parts = [draw_from(draw.arrays(draw.shapes(max_dims=2))) for _ in range(count)]
-    else:
-        sides = [[*shape] for _ in range(count)]
-        if joins_along:
-            for side in sides:
-                side[axis] = draw_from(st.integers(0, 3))
-        parts = [draw_from(draw.numbers(tuple(side))) for side in sides]
-    if draw_from(st.booleans()):
-        return (lambda *xs: join(xs, axis)), tuple(parts), None
-    return (lambda *xs: primitive(*xs, axis=axis)), tuple(parts), lambda *xs: join(xs, axis)
+def repeats(draw_from):
+    x = draw_from(draw.arrays())
+    axis = draw_from(draw.axes(x.ndim, several=False))
+    side = x.size if axis is None else x.shape[axis]
+    times = draw_from(st.integers(0, 3) | st.lists(st.integers(0, 3), min_size=side, max_size=side))
+    if isinstance(times, list) and draw_from(st.booleans()):
+        times = np.array(times, int)
+    return draw_from(st.sampled_from([partial(np.repeat, repeats=times, axis=axis),
+                                      lambda x: x.repeat(times, axis)])), (x,), None  # fmt: skip
+
+
+@st.composite
+def tiles(draw_from):
+    x = draw_from(draw.arrays(draw.shapes(max_dims=2)))
+    reps = draw_from(st.integers(0, 3) | st.lists(st.integers(0, 2), max_size=3) | st.just((2, np.int64(2))))
+    return partial(np.tile, reps=reps), (x,), None
+
+
+@st.composite
+def rolls(draw_from):
+    x = draw_from(draw.arrays())
+    axis = draw_from(draw.axes(x.ndim).filter(lambda axis: axis != ()))
+    shift = draw_from(st.integers(-4, 4))
+    if isinstance(axis, tuple) and axis and draw_from(st.booleans()):
+        shift = [draw_from(st.integers(-4, 4)) for _ in axis]
+    return partial(np.roll, shift=shift, axis=axis), (x,), None
+
+
+@st.composite
+def rotations(draw_from):
+    x = draw_from(draw.arrays(draw.shapes(min_dims=2)))
+    axes = draw_from(st.permutations(range(x.ndim)))[:2]
+    return partial(np.rot90, k=draw_from(st.integers(-3, 5)), axes=(axes[0], axes[1] - x.ndim)), (x,), None
+
+
+def one_axis(x):
+    return st.fixed_dictionaries({"axis": st.integers(-x.ndim, x.ndim - 1), "start": st.integers(-x.ndim, x.ndim)})
+
+
+def several(op):
+    """A function that does the same to each of its arguments, seen through one of its results."""
+    pair = st.tuples(draw.arrays(), draw.arrays())
+    return draw.arrays().map(lambda x: (op, (x,), None)) | pair.map(
+        lambda xs: (lambda x, y: np.concatenate([np.ravel(z) for z in op(x, y)]), xs, None)
+    )
+
+
+@st.composite
+def broadcast_pairs(draw_from):
+    xs = draw_from(draw.broadcastable(ALL, ALL))
+    return (lambda *xs: np.multiply(*np.broadcast_arrays(*xs))), xs, None
 
 
 cases = {
     np.reshape: reshapes(),
-    np.ravel: elementwise(np.ravel, ALL) | elementwise(lambda x: x.ravel(), ALL),
+    np.ravel: on(
+        draw.arrays(), lambda x: st.fixed_dictionaries({}, optional={"order": st.sampled_from("CF")}), np.ravel
+    )
+    | elementwise(lambda x: x.ravel(), ALL)
+    | elementwise(lambda x: x.flatten("F"), ALL),
     np.squeeze: squeezes(),
     np.expand_dims: expansions(),
     np.transpose: transposes(),
@@ -115,6 +154,16 @@ cases = {
     np.moveaxis: moves(),
     np.flip: on(draw.arrays(), lambda x: st.fixed_dictionaries({}, optional={"axis": draw.axes(x.ndim)}), np.flip),
     np.broadcast_to: broadcasts(),
-    shapes.concatenated: concatenations(np.concatenate, shapes.concatenated),
-    shapes.stacked: concatenations(np.stack, shapes.stacked),
+    np.fliplr: on(draw.arrays(draw.shapes(min_dims=2)), fixed(), np.fliplr),
+    np.flipud: on(draw.arrays(draw.shapes(min_dims=1)), fixed(), np.flipud),
+    np.rot90: rotations(),
+    np.roll: rolls(),
+    np.rollaxis: on(draw.arrays(draw.shapes(min_dims=1)), one_axis, np.rollaxis),
+    np.matrix_transpose: on(draw.arrays(draw.shapes(min_dims=2)), fixed(), np.matrix_transpose),
+    np.atleast_1d: several(np.atleast_1d),
+    np.atleast_2d: several(np.atleast_2d),
+    np.atleast_3d: several(np.atleast_3d),
+    np.broadcast_arrays: broadcast_pairs(),
+    np.tile: tiles(),
+    np.repeat: repeats(),
 }

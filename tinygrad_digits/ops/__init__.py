@@ -1,5 +1,5 @@
 """The derivative rules, by family. Importing this package fills the table in `autodiff`."""
 
-from . import elementwise, indexing, linalg, neural, reductions, shapes
+from . import elementwise, grids, indexing, joins, linalg, neural, reductions, shapes, windows
 
-__all__ = ["elementwise", "indexing", "linalg", "neural", "reductions", "shapes"]
+__all__ = ["elementwise", "grids", "indexing", "joins", "linalg", "neural", "reductions", "shapes", "windows"]

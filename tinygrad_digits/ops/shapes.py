@@ -1,18 +1,26 @@
-"""Rules of the functions that move elements about: reshape, transpose, broadcast_to, concatenate and their kin."""
+"""Rules of the functions that give an array another shape, or another order: reshape, transpose, repeat, …."""
+
+import operator
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
-from ..autodiff import composites, defvjp, defvjp_each, primitive
+from ..autodiff import composites, defvjp
+from .indexing import operand
 
 # fmt: off
-defvjp(np.reshape,      lambda g, out, x, *, shape: np.reshape(g, x.shape))
-defvjp(np.ravel,        lambda g, out, x: np.reshape(g, x.shape))
+defvjp(np.reshape,      lambda g, out, x, *, shape, order="C", copy=None:
+                            np.reshape(g, x.shape, order=as_read(x, order)))
 defvjp(np.squeeze,      lambda g, out, x, *, axis=None: np.reshape(g, x.shape))
 defvjp(np.expand_dims,  lambda g, out, x, *, axis: np.reshape(g, x.shape))
 defvjp(np.transpose,    lambda g, out, x, *, axes=None: np.transpose(g, None if axes is None else inverse(axes)))
 defvjp(np.swapaxes,     lambda g, out, x, *, axis1, axis2: np.swapaxes(g, axis1, axis2))
 defvjp(np.moveaxis,     lambda g, out, x, *, source, destination: np.moveaxis(g, destination, source))
 defvjp(np.flip,         lambda g, out, x, *, axis=None: np.flip(g, axis))
+defvjp(np.fliplr,       lambda g, out, x: np.fliplr(g))
+defvjp(np.flipud,       lambda g, out, x: np.flipud(g))
+defvjp(np.rot90,        lambda g, out, x, *, k=1, axes=(0, 1): np.rot90(g, -k, axes))
+defvjp(np.roll,         lambda g, out, x, *, shift, axis=None: np.roll(g, np.negative(shift), axis))
 defvjp(np.broadcast_to, lambda g, out, x, *, shape: g)  # the sweep undoes broadcasting
 # fmt: on
 
@@ -22,61 +30,82 @@ def inverse(axes):
     return tuple(int(i) for i in np.argsort([axis % len(axes) for axis in axes]))
 
 
-@primitive
-def concatenated(*parts, axis=0):
-    """`numpy.concatenate`, with the parts as arguments of their own."""
-    return np.concatenate(parts, axis=axis)
-
-
-@primitive
-def stacked(*parts, axis=0):
-    """`numpy.stack`, with the parts as arguments of their own."""
-    return np.stack(parts, axis=axis)
+def as_read(x, order):
+    """C or F: in which order a reshape reads an array. "A" goes by how the array lies in memory."""
+    return order if order != "A" else "F" if x.flags.fnc else "C"
 
 
 def along(axis, index):
-    """The index that applies ``index`` on one axis and takes all of those before it."""
+    """The index that applies ``index`` on one axis and takes all of the others."""
     return (*[slice(None)] * axis, index) if axis >= 0 else (..., index, *[slice(None)] * (-axis - 1))
 
 
-def part(g, out, position, *parts, axis=0):
-    """What a concatenation's gradient says of one of the parts."""
+def ravel(a, order="C"):
+    """`numpy.ravel`: in the order K, the axes come in the order in which they lie in memory."""
+    if order == "K":
+        a, order = np.transpose(a, sorted(range(np.ndim(a)), key=lambda axis: -abs(a.strides[axis]))), "C"
+    return np.reshape(a, -1, order=order)
+
+
+def rollaxis(a, axis, start=0):
+    """`numpy.rollaxis`: move an axis to before another."""
+    axis = normalize_axis_index(axis, np.ndim(a))
+    start = start + np.ndim(a) if start < 0 else start
+    return np.moveaxis(a, axis, start - (start > axis))
+
+
+def each(function):
+    """A function of one array as one of several, as ``np.atleast_1d`` is."""
+    return lambda *arys: function(arys[0]) if len(arys) == 1 else tuple(map(function, arys))
+
+
+def filled_up(x, at_least):
+    """An array with axes of length 1 added, as ``np.atleast_1d`` and its kin add them."""
+    x = operand(x)
+    shape = np.shape(x)
+    shapes = {0: (1,) * at_least, 1: ((1,), (1, *shape), (1, *shape, 1))[at_least - 1], 2: (*shape, 1)}
+    return x if len(shape) >= at_least else np.reshape(x, shapes[len(shape)])
+
+
+def broadcast_arrays(*args):
+    """`numpy.broadcast_arrays`."""
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return tuple(np.broadcast_to(x, shape) for x in args)
+
+
+def tile(A, reps):  # noqa: N803 - NumPy's name
+    """`numpy.tile`: each axis is stretched along a new one before it, and the two are joined."""
+    reps = [operator.index(n) for n in np.atleast_1d(reps)]
+    shape = (1,) * (len(reps) - np.ndim(A)) + np.shape(A)
+    reps = [1] * (len(shape) - len(reps)) + reps
+    apart = np.reshape(A, [n for side in shape for n in (1, side)])
+    stretched = np.broadcast_to(apart, [n for pair in zip(reps, shape, strict=True) for n in pair])
+    return np.reshape(stretched, [n * side for n, side in zip(reps, shape, strict=True)])
+
+
+def repeat(a, repeats, axis=None):
+    """`numpy.repeat`: an equal number of times by stretching, others by indexing."""
     if axis is None:
-        before = sum(np.size(p) for p in parts[:position])
-        return np.reshape(g[before : before + np.size(parts[position])], np.shape(parts[position]))
-    before = sum(p.shape[axis] for p in parts[:position])
-    return g[along(axis, slice(before, before + parts[position].shape[axis]))]
+        a, axis = np.reshape(a, -1), 0
+    shape = np.shape(a)
+    axis = normalize_axis_index(axis, len(shape))
+    if np.size(repeats) != 1:
+        return a[along(axis, np.repeat(np.arange(shape[axis]), [operator.index(n) for n in repeats]))]
+    before, side, after = shape[:axis], shape[axis], shape[axis + 1 :]
+    times = operator.index(np.ravel(repeats)[0])
+    stretched = np.broadcast_to(np.expand_dims(a, axis + 1), (*before, side, times, *after))
+    return np.reshape(stretched, (*before, side * times, *after))
 
 
-defvjp_each(concatenated, part)
-defvjp_each(stacked, lambda g, out, position, *parts, axis=0: g[along(axis, position)])
-
-
-def concatenate(arrays, axis=0):
-    """`numpy.concatenate`."""
-    return concatenated(*arrays, axis=axis)
-
-
-def stack(arrays, axis=0):
-    """`numpy.stack`."""
-    return stacked(*arrays, axis=axis)
-
-
-def atleast_1d(x):
-    """`numpy.atleast_1d` of one array."""
-    return x if np.ndim(x) else np.reshape(x, (1,))
-
-
-def hstack(tup):
-    """`numpy.hstack`: join along the second axis; vectors and numbers end to end."""
-    arrays = [atleast_1d(x) for x in tup]
-    return concatenated(*arrays, axis=0 if np.ndim(arrays[0]) == 1 else 1)
-
-
-def vstack(tup):
-    """`numpy.vstack`: join along the first axis; vectors and numbers as rows."""
-    return concatenated(*[x if np.ndim(x) > 1 else np.reshape(x, (1, -1)) for x in tup], axis=0)
-
-
-composites |= {np.concatenate: concatenate, np.stack: stack, np.hstack: hstack, np.vstack: vstack}
-composites[np.matrix_transpose] = lambda x: np.swapaxes(x, -1, -2)
+composites |= {
+    np.ravel: ravel,
+    np.rollaxis: rollaxis,
+    np.matrix_transpose: lambda x: np.swapaxes(x, -1, -2),
+    np.linalg.matrix_transpose: lambda x: np.swapaxes(x, -1, -2),
+    np.atleast_1d: each(lambda x: filled_up(x, 1)),
+    np.atleast_2d: each(lambda x: filled_up(x, 2)),
+    np.atleast_3d: each(lambda x: filled_up(x, 3)),
+    np.broadcast_arrays: broadcast_arrays,
+    np.tile: tile,
+    np.repeat: repeat,
+}

@@ -1,0 +1,79 @@
+"""Arrays made by rule of a few numbers: linspace and its kin, meshgrid, vander, full_like. All are made of others."""
+
+import numpy as np
+
+from ..autodiff import composites, nondifferentiable
+from .indexing import fitting, operand
+
+
+def ends(*numbers):
+    """Ends as arrays, and how many axes and which dtype they have together."""
+    numbers = list(map(operand, numbers))
+    return *numbers, max(map(np.ndim, numbers)), np.result_type(*numbers, 0.0)
+
+
+def evenly(num, endpoint, ndim, dtype):
+    """Numbers from 0 to 1, along an axis before others."""
+    return np.linspace(0, 1, num, endpoint, dtype=dtype).reshape(-1, *[1] * ndim)
+
+
+def linspace(start, stop, num=50, endpoint=True, retstep=False, axis=0):
+    """`numpy.linspace`, as means of the ends with changing weights."""
+    start, stop, ndim, dtype = ends(start, stop)
+    weight = evenly(num, endpoint, ndim, dtype)
+    steps = np.moveaxis(np.multiply(start, 1 - weight) + np.multiply(stop, weight), 0, axis)
+    parts = num - bool(endpoint)
+    return (steps, np.subtract(stop, start) * (1 / parts if parts else np.nan)) if retstep else steps
+
+
+def logspace(start, stop, num=50, endpoint=True, base=10.0, axis=0):
+    """`numpy.logspace`: powers of a base."""
+    start, stop, base, ndim, dtype = ends(start, stop, base)
+    weight = evenly(num, endpoint, ndim, dtype)
+    return np.moveaxis(np.power(base, np.multiply(start, 1 - weight) + np.multiply(stop, weight)), 0, axis)
+
+
+def geomspace(start, stop, num=50, endpoint=True, axis=0):
+    """`numpy.geomspace`: each number is the same multiple of the one before it."""
+    start, stop, ndim, dtype = ends(start, stop)
+    ratio = np.divide(stop, start)
+    if not np.all(ratio > 0):
+        raise ValueError("np.geomspace of Tensors needs ends of one sign, neither of them 0")
+    return np.moveaxis(np.multiply(start, np.power(ratio, evenly(num, endpoint, ndim, dtype))), 0, axis)
+
+
+def meshgrid(*xi, sparse=False, indexing="xy"):
+    """`numpy.meshgrid`."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"np.meshgrid takes 'xy' or 'ij' for indexing, not {indexing!r}")
+    order = [1, 0, *range(2, len(xi))] if indexing == "xy" and len(xi) > 1 else range(len(xi))
+    grid = [np.reshape(x, [-1 if i == axis else 1 for i in range(len(xi))]) for x, axis in zip(xi, order, strict=True)]
+    return tuple(grid) if sparse else np.broadcast_arrays(*grid)
+
+
+def vander(x, N=None, increasing=False):  # noqa: N803 - NumPy's name
+    """`numpy.vander`: the powers of a vector's elements."""
+    exponents = np.arange(len(x) if N is None else N)
+    exponents = exponents if increasing else exponents[::-1]
+    return np.power(np.expand_dims(x, 1), exponents.astype(x.dtype))
+
+
+def full_like(a, fill_value, dtype=None, shape=None):
+    """`numpy.full_like`."""
+    zeros = np.zeros_like(a, dtype, shape=shape)
+    return (zeros + fitting(fill_value, zeros)).astype(zeros.dtype)
+
+
+composites |= {
+    np.linspace: linspace,
+    np.logspace: logspace,
+    np.geomspace: geomspace,
+    np.meshgrid: meshgrid,
+    np.vander: vander,
+    np.full_like: full_like,
+}
+
+nondifferentiable |= {
+    *(np.ix_, np.diag_indices_from, np.tril_indices_from, np.triu_indices_from, np.mask_indices),
+    *(np.unravel_index, np.ravel_multi_index),
+}
