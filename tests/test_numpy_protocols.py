@@ -145,7 +145,7 @@ def test_nondifferentiable_functions_give_what_numpy_gives(f):
             assert a == b
 
 
-@pytest.mark.parametrize("f", [np.cumsum, np.hypot, np.linalg.inv, np.fft.fft, np.interp, np.median], ids=autodiff.name)
+@pytest.mark.parametrize("f", [np.cumsum, np.hypot, np.fft.fft, np.interp, np.median], ids=autodiff.name)
 def test_functions_without_a_rule_work_on_tensors_that_need_no_gradient(f):
     args = [ARRAY[0]] * 3 if f is np.interp else [ARRAY, ARRAY][: getattr(f, "nin", 1)]
     plain = f(*args)

@@ -495,7 +495,6 @@ def test_where_everywhere_is_no_condition():
         (lambda x: np.matmul(x, A.T, axes=[(0, 1)] * 3), "axes="),
         (lambda x: np.broadcast_to(x, (2, 3), subok=True), "subok="),
         (lambda x: np.copy(x, order="F"), "order="),
-        (lambda x: np.dot(x[0], np.zeros((2, 3, 2))), "at most two dimensions"),
         (lambda x: np.multiply.reduce(x), "np.multiply.reduce does not take Tensors"),
         (lambda x: np.add.accumulate(x), "np.add.accumulate"),
         (lambda x: np.multiply.outer(x, A), "np.multiply.outer"),

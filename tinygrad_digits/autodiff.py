@@ -41,6 +41,9 @@ composites: dict[Op, Op] = {}
 writers: dict[Op, str] = {}
 """NumPy functions that write to their first argument, and how to make a new Tensor instead."""
 
+advice: dict[Op, str] = {}
+"""For functions without a rule: what to do instead."""
+
 LEAF: Any = (None, (), (), {}, ())
 """The recipe of a node that was made, not computed, and wants a gradient."""
 
@@ -171,8 +174,9 @@ def name(op: Op) -> str:
 
 def missing_rule(op: Op) -> TypeError:
     """Say which operation has no rule, and what can be done."""
+    instead = f": {advice[op]}. Or write" if op in advice else ". Write"
     return TypeError(
-        f"{name(op)} has no derivative rule. Write it with functions that have one; or add a rule with "
+        f"{name(op)} has no derivative rule{instead} it with functions that have one; or add a rule with "
         f"tg.defvjp({name(op)}, lambda g, out, x: …); or, where no gradient is wanted, give it x.detach()"
     )
 

@@ -836,6 +836,14 @@ class Tensor:
         """`numpy.dot`."""
         return np.dot(self, b)
 
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        """`numpy.trace`."""
+        return np.trace(self, offset, axis1, axis2)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        """`numpy.diagonal`, but no view."""
+        return np.diagonal(self, offset, axis1, axis2)
+
     def reshape(self, *shape: int | Shape, order: str = "C", copy: bool | None = None) -> Tensor:
         """`numpy.reshape`: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
         if order != "C" or copy is not None:

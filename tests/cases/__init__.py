@@ -5,10 +5,13 @@ and is to be differentiated by all the arrays; the reference computes the same f
 None if the operation is NumPy's own and can be called with arrays itself.
 """
 
-from . import elementwise, grids, indexing, joins, linalg, neural, reductions, shapes, windows
+from . import diagonals, elementwise, grids, indexing, joins, linalg, neural, products, reductions, shapes, windows
 
 cases = {
     op: case
-    for family in (elementwise, reductions, shapes, joins, indexing, windows, grids, linalg, neural)
+    for family in (
+        *(elementwise, reductions, shapes, joins, indexing, windows, grids),
+        *(products, diagonals, linalg, neural),
+    )
     for op, case in family.cases.items()
 }

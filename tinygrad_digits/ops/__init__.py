@@ -1,5 +1,17 @@
 """The derivative rules, by family. Importing this package fills the table in `autodiff`."""
 
-from . import elementwise, grids, indexing, joins, linalg, neural, reductions, shapes, windows
+from . import diagonals, elementwise, grids, indexing, joins, linalg, neural, products, reductions, shapes, windows
 
-__all__ = ["elementwise", "grids", "indexing", "joins", "linalg", "neural", "reductions", "shapes", "windows"]
+__all__ = [
+    "diagonals",
+    "elementwise",
+    "grids",
+    "indexing",
+    "joins",
+    "linalg",
+    "neural",
+    "products",
+    "reductions",
+    "shapes",
+    "windows",
+]
