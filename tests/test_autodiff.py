@@ -571,7 +571,7 @@ def test_freezing_a_leaf_after_its_use_is_an_error():
     x, y = leaf(2.0), leaf(3.0)
     z = x * y
     y.requires_grad = False
-    with pytest.raises(RuntimeError, match=r"requires_grad of a tensor .* set to False after it had been used"):
+    with pytest.raises(RuntimeError, match=r"requires_grad of the tensor .* set to False after it had been used"):
         z.backward()
     assert x.grad is None
 
@@ -724,3 +724,42 @@ def test_numbers_that_are_not_numpys_are_refused(number):
 def test_shapes_that_do_not_fit_are_named(f, error, says, requires_grad):
     with pytest.raises(error, match=says):
         f(tg.tensor(np.ones((2, 3)), requires_grad=requires_grad))
+
+
+def test_tensors_given_by_name_or_in_containers(own_rules):
+    @tg.primitive
+    def ste(x, scale=1.0, y=2.0, *, weights=1.0):
+        return np.round(x) * scale + y
+
+    tg.defvjp(ste, lambda g, out, x, scale=1.0, y=2.0: g * scale, None, lambda g, out, x, scale=1.0, y=2.0: g)
+    x, y, array = leaf([1.4]), leaf([5.0]), np.array([1.4])
+    ste(x=x, scale=3.0).backward()
+    np.testing.assert_array_equal(x.grad, [3])
+    out = ste(array, y=y)
+    np.testing.assert_array_equal(out.numpy(), [6])
+    out.backward()
+    np.testing.assert_array_equal(y.grad, [1])
+    np.testing.assert_array_equal(tg.grad(lambda t: np.sum(tg.relu(x=t)))(array), [1])
+    np.testing.assert_allclose(tg.grad(lambda t: tg.softmax(x=t, axis=0)[0])(np.zeros(2)), [0.25, -0.25])
+    for call in (
+        lambda: ste([x, y]),
+        lambda: ste(array, weights={"a": [x]}),
+        lambda: ste(x, weights=(y,)),
+    ):
+        with pytest.raises(TypeError, match=r"ste was given a tensor inside a (list|tuple), as (an argument|weights=)"):
+            call()
+    with pytest.raises(TypeError, match="ste has no derivative for weights="):
+        ste(array, weights=y)
+
+
+@pytest.mark.parametrize("wrong", [None, 2.0, [1.0]])
+def test_a_rule_that_returns_no_array(own_rules, wrong):
+    bad = tg.primitive(lambda x, y: x * y)
+    tg.defvjp(bad, lambda g, out, x, y: g, lambda g, out, x, y: wrong)
+    with pytest.raises(TypeError, match=r"lambda> for its argument number 2 gave .*return an array of shape \(1,\)"):
+        bad(leaf([1.0]), leaf([2.0])).backward()
+
+
+def test_recipes_without_an_operation_are_told_apart():
+    ends = [autodiff.LEAF, autodiff.INPUT, autodiff.CLOSED, autodiff.FREED]
+    assert all((a == b) == (i == j) for i, a in enumerate(ends) for j, b in enumerate(ends))

@@ -59,7 +59,7 @@ def complaints(source, module):
             if floor < 5:
                 yield f"{target} comes from the public face, which is above"
         elif first == "ops" and target != "autodiff":
-            yield f"{target}: a rule file imports NumPy and the table, nothing else"
+            yield f"{target}: a file of rules imports NumPy, Python's own modules, the table and other rules"
         elif FLOORS[target] >= floor and not (floor == FLOORS[target] == 3):
             yield f"{target} is not below"
 

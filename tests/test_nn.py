@@ -416,3 +416,14 @@ def test_labels_changed_after_the_loss_do_not_matter():
 def test_what_losses_refuse(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+def test_losses_of_whole_numbers_do_not_wrap_around(dtype):
+    a, b = np.array([1, 0], dtype), np.array([3, 1], dtype)
+    expected = np.mean((a.astype(float) - b.astype(float)) ** 2)
+    np.testing.assert_array_equal(tg.nn.mse_loss(a, b).numpy(), expected)
+    logits, target = np.array([100, 200], np.uint8).astype(dtype), np.array([0, 1], dtype)
+    found = tg.nn.binary_cross_entropy_with_logits(logits, target)
+    right = tg.nn.binary_cross_entropy_with_logits(logits.astype(float), target.astype(float))
+    np.testing.assert_array_equal(found.numpy(), right.numpy())

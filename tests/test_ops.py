@@ -549,3 +549,30 @@ def test_empty_arrays(shape):
     assert x.grad.shape == shape
     with pytest.raises(ValueError, match="zero-size"):
         np.max(x)
+
+
+@pytest.mark.parametrize("f", [np.mean, np.var, np.std, lambda x: np.mean(tg.sigmoid(x))])
+def test_gradients_in_half_precision_survive_large_counts(f):
+    x = np.linspace(-1, 1, 70_000)
+    half = tg.grad(f)(x.astype(np.float16))
+    assert np.count_nonzero(half) > 60_000
+    np.testing.assert_allclose(half, tg.grad(f)(x), atol=1e-6)
+
+
+def test_cross_entropies_in_half_precision_survive_large_counts():
+    x, labels = np.zeros((70_000, 2)), np.zeros(70_000, int)
+    for f in (
+        lambda x: tg.nn.cross_entropy(x, labels),
+        lambda x: tg.nn.binary_cross_entropy_with_logits(x, np.ones_like(labels)[:, None] * np.ones(2, np.float16)),
+    ):
+        np.testing.assert_allclose(tg.grad(f)(x.astype(np.float16)), tg.grad(f)(x), atol=1e-6)
+        assert tg.grad(f)(x.astype(np.float16))[0, 0] != 0
+
+
+@pytest.mark.parametrize("root", [np.sqrt, lambda x: x**0.5, lambda x: x ** np.array([0.5, 0.25, 0.5])])
+def test_the_branch_not_taken_gets_exactly_0_though_its_slope_be_infinite(root):
+    f = lambda x: np.sum(np.where(x > 0, root(x), 0))
+    x = np.array([0.0, 0.0, 4.0])
+    np.testing.assert_array_equal(tg.grad(f)(x), [0, 0, 0.25])
+    np.testing.assert_allclose(tg.hvp(f)(x, np.ones(3)), [0, 0, -1 / 32])
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(root(x)))(x), [np.inf, np.inf, 0.25])

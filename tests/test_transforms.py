@@ -1,6 +1,8 @@
 """grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp: values, nesting, and what comes out for what goes in."""
 
 import collections
+import inspect
+import re
 
 import numpy as np
 import pytest
@@ -284,12 +286,14 @@ def test_the_function_may_use_operators_in_place():
     np.testing.assert_array_equal(tg.grad(f)(POINT), [3, 3, 3])
 
 
-def test_wrapped_functions_keep_their_names():
+def test_what_transforms_make_is_named_after_them_and_the_function():
     def f(x):
         """Docs."""
 
     for transform in tg.grad, tg.value_and_grad, tg.jacobian:
-        assert (transform(f).__name__, transform(f).__doc__) == ("f", "Docs.")
+        assert transform(f).__name__ == f"{transform.__name__}(f)"
+        assert re.fullmatch(r"(The|All) .* of f\.", transform(f).__doc__)
+        assert inspect.signature(transform(f)) == inspect.signature(f)
 
 
 # ------------------------------------------------------------------------------------------------------------- errors
@@ -334,3 +338,39 @@ def test_an_argument_changed_by_the_function_is_an_error():
 
     with pytest.raises(ValueError, match="read-only"):
         tg.grad(f)(POINT)
+
+
+def test_a_transform_of_an_operation_is_not_that_operation(own_rules):
+    @tg.primitive
+    def cube(x):
+        return x**3
+
+    tg.defvjp(cube, lambda g, out, x: g * 3 * x**2)
+    slope = tg.grad(cube)
+    assert not hasattr(slope, "primitive")
+    tg.defvjp(slope, lambda g, out, x: g * 1000)
+    np.testing.assert_array_equal(tg.grad(cube)(2.0), 12)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: tg.jvp(np.sin, 0.0, 2.0), r"got float and float.*tg\.jvp\(f, \(x,\), \(v,\)\)"),
+        (lambda: tg.jvp(np.sin, np.ones(2), (np.ones(2),)), "got ndarray and tuple"),
+        (lambda: tg.jacobian(np.sin, argnums=(0, 1)), "call it once for each argument"),
+        (lambda: tg.jacobian(np.sin, argnums=1.0), r"jacobian\(…, argnums=1\.0\): give an argument's position"),
+        (lambda: tg.grad(np.sin, argnums="x"), r"argnums='x'\): give an argument's position"),
+        (lambda: tg.grad(np.sin, argnums=("x",)), "give an argument's position"),
+        (lambda: tg.grad(lambda x: x)(x=2.0), r"got 0 positional arguments.*f\(2\.0\) for f\(x=2\.0\)"),
+    ],
+)
+def test_transforms_say_what_they_take(call, says):
+    with pytest.raises(TypeError, match=says):
+        call()
+
+
+def test_backward_on_what_leaked_out_of_a_transform_is_an_error():
+    leaked = []
+    tg.grad(lambda x: leaked.append(x * x) or np.sum(x * x))(np.ones(1))
+    with pytest.raises(RuntimeError, match=r"which a transform such as tg\.grad made.*tg\.vjp"):
+        leaked[0].backward()

@@ -44,16 +44,17 @@ writers: dict[Op, str] = {}
 advice: dict[Op, str] = {}
 """For functions without a rule: what to do instead."""
 
-LEAF: Any = (None, (), (), {}, ())
+# Recipes without an operation. They are told apart by `is`, and hold their names only so as not to be equal.
+LEAF: Any = (None, (), (), {"of": "leaf"}, ())
 """The recipe of a node that was made, not computed, and wants a gradient."""
 
-INPUT: Any = (None, (), (), {}, ())
+INPUT: Any = (None, (), (), {"of": "input"}, ())
 """The recipe of an argument of a function that is being differentiated."""
 
-CLOSED: Any = (None, (), (), {}, ())
+CLOSED: Any = (None, (), (), {"of": "closed"}, ())
 """The recipe of such an argument afterwards: nobody else can ask for its gradient."""
 
-FREED: Any = ("freed", (), (), {}, ())
+FREED: Any = (None, (), (), {"of": "freed"}, ())
 """The recipe of a node whose graph has been used up by a backward sweep."""
 
 
@@ -132,7 +133,13 @@ def primitive(function: Op) -> Op:
     """Make a function of arrays an operation that Tensors can pass through.
 
     Given arrays only, it is the function as it was. Given a Tensor, it is recorded as one operation, and needs rules
-    entered by `defvjp`. Array arguments are positional, all others keywords. It must not write to its arguments.
+    entered by `defvjp`. It returns one new array, and must not write to its arguments. A Tensor given by name goes to
+    its position; keyword-only arguments have no derivative.
+
+    Raises
+    ------
+    TypeError
+        If it is given a Tensor in a list, tuple or dict, which no rule could see.
 
     Examples
     --------
@@ -146,16 +153,58 @@ def primitive(function: Op) -> Op:
     >>> double(tg.tensor([1.0]))
     Tensor([2.])
     """
+    known = _keyword_only(function)
 
     @wraps(function)
     def op(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and not known.issuperset(kwargs):
+            args, kwargs = _positional(function, args, kwargs)
         for a in args:
             if hasattr(a, "_recipe"):
                 return a._apply(function, args, kwargs)
+            if type(a) in (list, tuple, dict):
+                refuse_nested(a, function, "an argument")
+        for keyword, a in kwargs.items():
+            if hasattr(a, "_recipe"):
+                return a._apply(function, args, kwargs)
+            if type(a) in (list, tuple, dict):
+                refuse_nested(a, function, f"{keyword}=")
         return function(*args, **kwargs)
 
     op.primitive = function  # type: ignore[attr-defined]
     return op
+
+
+def _keyword_only(op: Op) -> set[str]:
+    try:
+        return {p.name for p in signature(op).parameters.values() if p.kind is Parameter.KEYWORD_ONLY}
+    except ValueError:  # some functions written in C do not tell
+        return set()
+
+
+def _positional(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with nodes that were given by name at the positions that the rules know them by."""
+    given = [keyword for keyword, value in kwargs.items() if hasattr(value, "_recipe")]
+    if not given:
+        return args, kwargs
+    free = [p for p in signature(op).parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD][len(args) :]
+    last = max((i for i, p in enumerate(free) if p.name in given), default=-1)
+    moved = [kwargs.get(p.name, p.default) for p in free[: last + 1]]
+    if any(value is Parameter.empty for value in moved):
+        return args, kwargs  # an argument before it is missing, which is an error further on
+    names = {p.name for p in free[: last + 1]}
+    return (*args, *moved), {keyword: value for keyword, value in kwargs.items() if keyword not in names}
+
+
+def refuse_nested(value: Any, op: Op, which: str) -> None:
+    """Raise TypeError if a node is in a list, tuple or dict, where no rule would see it."""
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        if hasattr(part, "_recipe"):
+            raise TypeError(
+                f"{name(op)} was given a tensor inside a {type(value).__name__}, as {which}, and would not record it: "
+                "give each tensor as an argument of its own, or join them with np.stack"
+            )
+        refuse_nested(part, op, which)
 
 
 def key(op: Op) -> Op:
@@ -228,7 +277,14 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
                 rule = _no_derivative(op, position)
             passed = rule(g, out, *given, **kwargs) if kwargs else rule(g, out, *given)
             value = values[position]
-            if passed.shape != value.shape:
+            try:
+                fits = passed.shape == value.shape
+            except AttributeError:
+                raise TypeError(
+                    f"the rule of {name(op)} for its argument number {position + 1} gave {passed!r:.50}, a "
+                    f"{type(passed).__name__}: let it return an array of shape {value.shape}"
+                ) from None
+            if not fits:
                 passed = _unbroadcast(passed, value.shape, op)
             if passed.dtype is not value.dtype:
                 passed = _cast(passed, value.dtype, op)
@@ -261,7 +317,7 @@ def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]
             op, args, values, _, wanted = recipe
         except TypeError:
             raise RuntimeError(
-                f"requires_grad of {describe(node)}, was set to False after it had been used. Do so after backward()"
+                f"requires_grad of {describe(node)} was set to False after it had been used. Do so after backward()"
             ) from None
         position = 0
         for source in args:
@@ -316,5 +372,7 @@ def _cast(g: Any, dtype: np.dtype[Any], op: Op) -> Any:
 
 def describe(node: Any) -> str:
     """Say in a few words which tensor is meant."""
-    made = "" if node._recipe in (None, LEAF) else f", made by {name(node._recipe[0])}"
-    return f"a tensor of shape {node._array.shape} and dtype {node._array.dtype}{made}"
+    recipe = node._recipe
+    made = "" if recipe is None or recipe[0] is None else f" made by {name(recipe[0])}"
+    freed = " of a freed graph" if recipe is FREED else ""
+    return f"the tensor of shape {node._array.shape} and dtype {node._array.dtype}{made}{freed}"

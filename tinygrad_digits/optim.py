@@ -132,7 +132,7 @@ def _trainable(params: Iterable[Tensor]) -> list[Tensor]:
             raise ValueError(f"an optimizer updates leaves that require a gradient, and was given {describe(p)}")
         if not p._array.flags.writeable:
             raise ValueError(
-                f"an optimizer updates in place, and the memory of {describe(p)}, is read-only: use tg.tensor"
+                f"an optimizer updates in place, and the memory of {describe(p)} is read-only: use tg.tensor"
             )
     if len({id(p) for p in found}) < len(found):
         raise ValueError("the optimizer was given a parameter twice, and would update it twice: list it once")

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from functools import cache
-from inspect import signature
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from typing import Any, NoReturn
 
 import numpy as np
@@ -34,7 +34,7 @@ _NO_KEYWORDS: dict[str, Any] = {}
 _FIRST = (0,)
 _WANTED = {(False, False): (), (False, True): (1,), (True, False): _FIRST, (True, True): (0, 1)}
 _SCALARS = frozenset({int, float, bool})
-_CONSTANTS = frozenset({int, float, bool, str, tuple, type(None)})
+_CONSTANTS = frozenset({int, float, bool, str, type(None)})
 
 Shape = tuple[int, ...]
 
@@ -73,6 +73,7 @@ def _fixed(value: Any, keyword: str, op: Op) -> Any:
         if value._recipe is not None and _recording.get():
             raise TypeError(f"{name(op)} has no derivative for {keyword}=: give it an array, or detach() the tensor")
         return value.numpy()
+    autodiff.refuse_nested(value, op, f"{keyword}=")
     return value.copy() if isinstance(value, np.ndarray | list | dict | set) else value
 
 
@@ -237,10 +238,32 @@ def recording(on: bool = True) -> Iterator[None]:
         _recording.reset(token)
 
 
-def no_grad() -> AbstractContextManager[None]:
+class _Quiet(ContextDecorator):
+    """What `no_grad` returns."""
+
+    def __enter__(self) -> None:
+        self._token = _recording.set(False)
+
+    def __exit__(self, *error: object) -> None:
+        _recording.reset(self._token)
+
+    def _recreate_cm(self) -> _Quiet:
+        return _Quiet()
+
+    def __call__(self, function: Any) -> Any:
+        if isgeneratorfunction(function) or iscoroutinefunction(function) or isasyncgenfunction(function):
+            raise TypeError(
+                f"@no_grad() on {name(function)} would end before its body runs, as that is a generator or coroutine. "
+                "Write `with tg.no_grad():` inside it"
+            )
+        return super().__call__(function)
+
+
+def no_grad() -> _Quiet:
     """Record nothing in this block (or, as a decorator ``@no_grad()``, in this function).
 
-    It holds for the current thread and context only, and ends with the block, exceptions included.
+    It holds for the current thread and context only, and ends with the block, exceptions included. As a decorator it
+    refuses generators and coroutines, whose bodies run later.
 
     Examples
     --------
@@ -250,7 +273,7 @@ def no_grad() -> AbstractContextManager[None]:
     ...     print((x * 2).requires_grad)
     False
     """
-    return recording(False)
+    return _Quiet()
 
 
 def is_recording() -> bool:
@@ -352,7 +375,7 @@ def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any
             data = op(x, y)
         except ValueError as error:
             raise _explained(error, op, (self, other)) from error
-        tensor: Tensor = _allocate(Tensor)
+        tensor: Tensor = _allocate(Tensor)  # as _new does; see _apply
         tensor._array = data if type(data) is _ndarray else np.asarray(data)
         tensor._recipe = (op, (self, other), (x, y), _NO_KEYWORDS, wanted) if wanted and _is_recording() else None
         tensor._lent = None
@@ -382,7 +405,7 @@ def _in_place(op: Op, sign: str) -> Callable[[Any, Any], Any]:
             return apply(op, self, other)
         if _recording.get():
             raise RuntimeError(
-                f"x {sign}= y on a leaf that requires a gradient, {describe(self)}. To compute with it, write "
+                f"x {sign}= y on a leaf that requires a gradient, {describe(self)}: to compute with it, write "
                 f"y = x {sign} …; to update it, do so under tg.no_grad(), or assign x.data"
             )
         self.data = apply(op, self, other)
@@ -473,7 +496,10 @@ class Tensor:
     def requires_grad(self, value: bool) -> None:
         if not self.is_leaf:
             if not value:
-                raise RuntimeError(f"{describe(self)}, was computed from others that need a gradient. Use detach()")
+                raise RuntimeError(
+                    f"requires_grad cannot be set to False: {describe(self)} was computed from others that need a "
+                    "gradient. Use detach()"
+                )
         elif not value:
             self._recipe = None
         elif self._recipe is None:
@@ -538,7 +564,13 @@ class Tensor:
             elif isinstance(seed, Tensor):
                 seed = seed._array
             stored = {id(seed)}
-            for node, g in autodiff.sweep({self: seed}, create_graph=create_graph, keep=retain_graph).items():
+            found = autodiff.sweep({self: seed}, create_graph=create_graph, keep=retain_graph)
+            if all(node._recipe is autodiff.CLOSED for node in found):
+                raise RuntimeError(
+                    f"backward() on {describe(self)}, which a transform such as tg.grad made inside the function that "
+                    "it differentiates: nobody can have its gradient. Return it from the function, and use tg.vjp"
+                )
+            for node, g in found.items():
                 if create_graph:
                     g = tensor(g) if not isinstance(g, Tensor) else +g if id(g) in stored else g
                 elif type(g) is not np.ndarray or g.base is not None or id(g) in stored:
@@ -722,16 +754,14 @@ class Tensor:
             facts.insert(1, f"shape={self.shape}")
         if self._recipe is not None:
             op = self._recipe[0]
-            facts.append(f"op={name(op)}" if op else "requires_grad=True")
+            freed = self._recipe is autodiff.FREED
+            facts.append(f"op={name(op)}" if op else "freed" if freed else "requires_grad=True")
         return f"Tensor({', '.join(facts)})"
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> Any:  # for copy.copy, copy.deepcopy and pickle, which all make a leaf of a leaf
         if not self.is_leaf:
             raise TypeError(f"only leaves can be copied or pickled, and this is {describe(self)}. detach() it first")
         return _restore, (self._array, self.requires_grad, self.grad)
-
-    def __copy__(self) -> Tensor:
-        return self.copy()
 
     # ---------------------------------------------------------------------------------------- ndarray's own properties
 
@@ -888,9 +918,7 @@ class Tensor:
         if dtype.kind == "f":
             return _apply(np.astype, (self, dtype), {})
         if dtype.kind == "c" and self._recipe is not None:
-            raise TypeError(
-                f"{describe(self)}, needs a gradient, and complex numbers have none here. detach() it first"
-            )
+            raise TypeError(f"{describe(self)} needs a gradient, and complex numbers have none here. detach() it first")
         return _new(self._array.astype(dtype))
 
     def copy(self) -> Tensor:

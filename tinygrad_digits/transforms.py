@@ -47,8 +47,9 @@ def value_and_grad(f: Function, argnums: Argnums = 0) -> Function:
     >>> tg.value_and_grad(lambda x: np.sum(x**3))(np.array([1.0, 2.0]))
     (array(9.), array([ 3., 12.]))
     """
+    _check_argnums("value_and_grad", argnums)
 
-    @wraps(f)
+    @_of("value_and_grad", "The value and the gradient", f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         chosen = _choose(f, args, positions)
@@ -75,7 +76,7 @@ def grad(f: Function, argnums: Argnums = 0) -> Function:
     array(12.)
     """
     both = value_and_grad(f, argnums)
-    return wraps(f)(lambda *args, **kwargs: both(*args, **kwargs)[1])
+    return _of("grad", "The gradient", f)(lambda *args, **kwargs: both(*args, **kwargs)[1])
 
 
 def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
@@ -87,6 +88,13 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
         ``f(*xs)``.
     callable
         Takes a cotangent, nested and shaped as the value; returns a tuple with the gradient for each of `xs`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not floating point, or a cotangent is nested in another way than the value.
+    ValueError
+        If a cotangent's shape is not the value's.
 
     Examples
     --------
@@ -104,12 +112,24 @@ def jvp(f: Function, xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tuple[Any, Any
     Reverse mode done twice: the vector-Jacobian product is linear in its cotangent, and the transpose of that linear
     map is the derivative wanted (Townsend, "A new trick for calculating Jacobian vector products", 2017).
 
+    Raises
+    ------
+    TypeError
+        If an argument is not floating point, or `xs` and `vs` are not tuples of equal length.
+    ValueError
+        If a direction's shape is not its input's.
+
     Examples
     --------
     >>> import numpy as np, tinygrad_digits as tg
     >>> tg.jvp(np.sin, (0.0,), (2.0,))
     (array(0.), array(2.))
     """
+    if not (isinstance(xs, tuple | list) and isinstance(vs, tuple | list)):
+        raise TypeError(
+            f"jvp takes a tuple of inputs and one of directions, and got {type(xs).__name__} and {type(vs).__name__}: "
+            "for one argument, write tg.jvp(f, (x,), (v,))"
+        )
     xs, vs = tuple(xs), tuple(vs)
     if len(xs) != len(vs):
         raise TypeError(f"jvp got {len(xs)} inputs and {len(vs)} directions: give one direction for each input")
@@ -134,6 +154,11 @@ def jvp(f: Function, xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tuple[Any, Any
 def jacobian(f: Function, argnums: int = 0) -> Function:
     """Make the function that returns all derivatives of ``f``: shape ``f(x).shape + x.shape``.
 
+    Raises
+    ------
+    TypeError
+        If `argnums` is not one position, the argument is not floating point, or argument or result are not one array.
+
     Examples
     --------
     >>> import numpy as np, tinygrad_digits as tg
@@ -141,8 +166,11 @@ def jacobian(f: Function, argnums: int = 0) -> Function:
     array([[2., 0.],
            [0., 4.]])
     """
+    if isinstance(argnums, tuple | list):
+        raise TypeError(f"jacobian(…, argnums={argnums}) takes one position: call it once for each argument")
+    _check_argnums("jacobian", argnums)
 
-    @wraps(f)
+    @_of("jacobian", "All derivatives", f)
     def all_derivatives(*args: Any, **kwargs: Any) -> Any:
         (x,) = chosen = _choose(f, args, (argnums,))
         value, pull, _ = _linearize(lambda x: f(*_replaced(args, (argnums,), (x,)), **kwargs), chosen)
@@ -170,11 +198,18 @@ def hessian(f: Function, argnums: int = 0) -> Function:
     array([[0., 1.],
            [1., 0.]])
     """
-    return jacobian(grad(f, argnums), argnums)
+    return _of("hessian", "All second derivatives", f)(jacobian(grad(f, argnums), argnums))
 
 
 def hvp(f: Function) -> Function:
     """Make the function ``(x, v) -> H v``: the Hessian of a scalar ``f`` at x times v, without the Hessian.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not floating point, or `f` is not scalar.
+    ValueError
+        If the vector's shape is not the input's.
 
     Examples
     --------
@@ -183,6 +218,7 @@ def hvp(f: Function) -> Function:
     array([ 6., 12.])
     """
 
+    @_of("hvp", "The Hessian times a vector, by (x, v),", f)
     def product(x: Any, v: Any) -> Any:
         directions = _matching(x, v, "direction", "input")
         for given, direction in zip(_leaves(x), directions, strict=True):
@@ -246,10 +282,31 @@ def _input(x: Any) -> Tensor:
     return made
 
 
+def _check_argnums(transform: str, argnums: Any) -> None:
+    numbers = argnums if isinstance(argnums, tuple | list) else (argnums,)
+    if not numbers or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
+        raise TypeError(f"{transform}(…, argnums={argnums!r}): give an argument's position, or a tuple of positions")
+
+
+def _of(transform: str, what: str, f: Function) -> Callable[[Function], Function]:
+    """Name what a transform makes after it and its function; nothing else of the function's is taken over."""
+
+    def rename(made: Function) -> Function:
+        made = wraps(f, assigned=("__module__",), updated=())(made)
+        made.__name__ = made.__qualname__ = f"{transform}({name(f)})"
+        made.__doc__ = f"{what} of {name(f)}."
+        return made
+
+    return rename
+
+
 def _choose(f: Function, args: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
     """The arguments to differentiate, as floating-point arrays or Tensors."""
     if any(not -len(args) <= p < len(args) for p in positions):
-        raise TypeError(f"argnums={positions} of {name(f)}, which got {len(args)} positional arguments")
+        raise TypeError(
+            f"argnums={positions} of {name(f)}, which got {len(args)} positional argument{'s' * (len(args) != 1)}: "
+            "what it is differentiated by is given by position, f(2.0) for f(x=2.0)"
+        )
     if len({p % len(args) for p in positions}) < len(positions):
         raise TypeError(f"argnums={positions} of {name(f)} names an argument twice")
     chosen = tuple(args[p] for p in positions)

@@ -119,6 +119,8 @@ def _operands(loss: str, prediction: ArrayLike | Tensor, target: ArrayLike | Ten
         raise ValueError(f"{loss} needs equal shapes, and got a prediction of {x.shape} for a target of {y.shape}")
     if not x.size:
         raise ValueError(f"{loss} of nothing: the arrays have shape {x.shape}")
+    if x.dtype.kind in "iub":  # whose differences would wrap around
+        x = x.astype(float)
     return x, y
 
 

@@ -1,4 +1,7 @@
-"""The derivative rules, by family. Importing this package fills the table in `autodiff`."""
+"""The derivative rules, by family. Importing this package fills the table in `autodiff`.
+
+A file of rules imports NumPy, Python's own modules (math, operator …), the table, and other files of rules; no Tensor.
+"""
 
 from . import diagonals, elementwise, grids, indexing, joins, linalg, neural, products, reductions, shapes, windows
 

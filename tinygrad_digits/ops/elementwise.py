@@ -41,9 +41,10 @@ defvjp(np.negative,   lambda g, out, x: -g)
 defvjp(np.positive,   lambda g, out, x: g)
 defvjp(np.reciprocal, lambda g, out, x: -g * out * out)
 defvjp(np.square,     lambda g, out, x: g * (2 * x))
-defvjp(np.sqrt,       quietly(lambda g, out, x: g / (2 * out)))
-# The added truths take care of zeros: for 0**0 the slope becomes 0 * 1**-1, and log(0) becomes log(1).
-defvjp(np.power,      quietly(lambda g, out, x, y: g * (y * (x + (x == 0) * (y == 0)) ** (y - 1))),
+# The added truths take care of zeros: where g is 0, so is what is passed on, though the slope be infinite; for 0**0 the
+# slope becomes 0 * 1**-1, and log(0) becomes log(1).
+defvjp(np.sqrt,       quietly(lambda g, out, x: g / (2 * out + (out == 0) * (g == 0))))
+defvjp(np.power,      quietly(lambda g, out, x, y: g * (y * (x + (x == 0) * ((y == 0) | (g == 0))) ** (y - 1))),
                       lambda g, out, x, y: g * (out * np.log(x + (x == 0))))
 
 # exponentials and logarithms

@@ -70,13 +70,29 @@ def sigmoid(x):
 
 @primitive
 def relu(x):
-    """The positive part of x, element by element; its slope at 0 is taken to be 0."""
+    """The positive part of x, element by element; its slope at 0 is taken to be 0.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> tg.relu(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
     return np.maximum(x, 0)
 
 
 @primitive
 def logsumexp(x, *, axis=None, keepdims=False):
-    """The logarithm of a sum of exponentials, safe from overflow; -inf, with gradient 0, if all elements are -inf."""
+    """The logarithm of a sum of exponentials, safe from overflow; -inf, with gradient 0, if all elements are -inf.
+
+    As `numpy.sum`, it reduces all axes, or those of ``axis`` (an int or several), and keeps them at length 1 if wanted.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> tg.logsumexp(np.array([[1000.0, 1000.0], [0.0, 0.0]]), axis=1) - np.log(2)
+    array([1000.,    0.])
+    """
     x = floats(x)
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
@@ -87,7 +103,15 @@ def logsumexp(x, *, axis=None, keepdims=False):
 
 @primitive
 def softmax(x, *, axis=-1):
-    """Exponentials made to sum to 1 along an axis (or several), safe from overflow."""
+    """Exponentials made to sum to 1 along an axis (or several), safe from overflow; of the shape of x.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> tg.softmax(np.array([[1000.0, 1000.0], [0.0, 1000.0]]))
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
     x = floats(x)
     e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     return e / np.sum(e, axis=axis, keepdims=True)
@@ -95,7 +119,14 @@ def softmax(x, *, axis=-1):
 
 @primitive
 def log_softmax(x, *, axis=-1):
-    """The logarithm of `softmax`, accurate where that is near 0."""
+    """The logarithm of `softmax`, accurate where that is near 0; of the shape of x.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> tg.log_softmax(np.array([0.0, 1000.0]))
+    array([-1000.,     0.])
+    """
     x = floats(x)
     y = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     with np.errstate(divide="ignore"):  # of an empty sum nothing is subtracted
@@ -145,8 +176,8 @@ defvjp(squared_error,
                     lambda g, out, x, y, *, scale=1.0: g * (2 * scale) * (x - y),
                     lambda g, out, x, y, *, scale=1.0: g * (2 * scale) * (y - x))
 defvjp(softmax_cross_entropy,
-                    lambda g, out, x, *, labels: g / len(labels) * less_one_hot(softmax(x), labels))
+                    lambda g, out, x, *, labels: g * (1 / len(labels)) * less_one_hot(softmax(x), labels))
 defvjp(sigmoid_cross_entropy,
-                    lambda g, out, x, y: g * ((sigmoid(x) - y) / prod(joint_shape(x, y))),
-                    lambda g, out, x, y: g * (np.broadcast_to(-x, joint_shape(x, y)) / prod(joint_shape(x, y))))
+                    lambda g, out, x, y: g * ((sigmoid(x) - y) * (1 / prod(joint_shape(x, y)))),
+                    lambda g, out, x, y: g * (np.broadcast_to(-x, joint_shape(x, y)) * (1 / prod(joint_shape(x, y)))))
 # fmt: on

@@ -3,6 +3,8 @@
 Elements that tie for the max or min share the gradient equally; the gradient of std is 0 where all elements are equal.
 """
 
+from math import nan
+
 import numpy as np
 
 from ..autodiff import composites, defvjp
@@ -31,6 +33,12 @@ def count(out, x):
     return x.size // max(out.size, 1)
 
 
+def share(out, x, ddof=0):
+    """The weight of one element in a mean: a Python number, as float16 cannot hold all counts; nan for none."""
+    n = count(out, x) - ddof
+    return 1 / n if n > 0 else nan
+
+
 def centred(x, axis):
     """The deviations from the mean, taken twice: the first mean of equal elements may be off by a rounding error."""
     d = x - np.mean(x, axis=axis, keepdims=True)
@@ -44,11 +52,11 @@ def nonzero(out):
 
 # fmt: off
 defvjp(np.sum,  lambda g, out, x, *, axis=None, keepdims=False: spread(g, x, axis, keepdims))
-defvjp(np.mean, lambda g, out, x, *, axis=None, keepdims=False: spread(g / count(out, x), x, axis, keepdims))
+defvjp(np.mean, lambda g, out, x, *, axis=None, keepdims=False: spread(g * share(out, x), x, axis, keepdims))
 defvjp(np.var,  lambda g, out, x, *, axis=None, ddof=0, keepdims=False:
-                    kept(g * 2 / (count(out, x) - ddof), x, axis, keepdims) * centred(x, axis))
+                    kept(g * (2 * share(out, x, ddof)), x, axis, keepdims) * centred(x, axis))
 defvjp(np.std,  lambda g, out, x, *, axis=None, ddof=0, keepdims=False:
-                    kept(g / nonzero(out) / (count(out, x) - ddof), x, axis, keepdims) * centred(x, axis))
+                    kept(g / nonzero(out) * share(out, x, ddof), x, axis, keepdims) * centred(x, axis))
 defvjp(np.max,  lambda g, out, x, *, axis=None, keepdims=False: to_ties(g, out, x, axis, keepdims))
 defvjp(np.min,  lambda g, out, x, *, axis=None, keepdims=False: to_ties(g, out, x, axis, keepdims))
 # fmt: on
