@@ -89,7 +89,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         try:
             data = op(x)
         except (ValueError, IndexError) as error:
-            raise _explained(error, op, args) from error
+            raise _explained(error, op, args) from None
         if type(data) is not _ndarray or data is x:
             data = _checked(data, op, args)
         return _new(data, (op, args, (x,), _NO_KEYWORDS, _FIRST))
@@ -112,7 +112,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     try:
         data = op(*values, **kwargs) if kwargs else op(*values)
     except (ValueError, IndexError) as error:
-        raise _explained(error, op, args) from error
+        raise _explained(error, op, args) from None
     if type(data) is not _ndarray or data is values[0] or not (plain or data.dtype.kind in "fiub"):
         data = _checked(data, op, args)
     recipe = None
@@ -374,7 +374,7 @@ def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any
         try:
             data = op(x, y)
         except ValueError as error:
-            raise _explained(error, op, (self, other)) from error
+            raise _explained(error, op, (self, other)) from None
         tensor: Tensor = _allocate(Tensor)  # as _new does; see _apply
         tensor._array = data if type(data) is _ndarray else np.asarray(data)
         tensor._recipe = (op, (self, other), (x, y), _NO_KEYWORDS, wanted) if wanted and _is_recording() else None
