@@ -26,12 +26,15 @@ TAKE_NO_ARRAYS = {
     ),
     *("seterr", "seterrcall", "setbufsize", "issubdtype", "promote_types", "isscalar", "iterable", "bmat", "typename"),
     "isfortran",  # asks for the flags
+    *("clump_unmasked", "common_fill_value", "default_fill_value", "maximum_fill_value", "minimum_fill_value"),
+    *("count_masked", "flatnotmasked_contiguous", "flatnotmasked_edges", "getmask", "getmaskarray", "make_mask_descr"),
+    *("isMA", "isMaskedArray", "is_mask", "is_masked", "isarray", "mask_or", "ndenumerate", "set_fill_value"),  # masks
     "array_equiv",  # says False of whatever cannot be converted
 }
 
 
 def functions():
-    for module in np, np.linalg, np.fft:
+    for module in np, np.linalg, np.fft, np.lib.stride_tricks, np.ma:
         for name in dir(module):
             f = getattr(module, name)
             taken = callable(f) and not isinstance(f, type | types.ModuleType) and not name.startswith("_")
@@ -76,7 +79,7 @@ def test_no_function_leaves_the_graph_silently(f):
     for args in calls(tg.tensor(ARRAY, requires_grad=True)):
         try:
             result = f(*args)
-        except (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError):
+        except (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError, np.ma.MAError):
             continue
         if f is np.full_like and not isinstance(args[1], tg.Tensor):  # what it takes of its first argument is the shape
             assert isinstance(result, tg.Tensor)
@@ -113,6 +116,45 @@ def test_no_function_of_masked_arrays_leaves_the_graph_silently(f):
         except (TypeError, ValueError, IndexError, AttributeError, np.ma.MAError):
             continue
         assert all(isinstance(part, tg.Tensor) and part.requires_grad for part in parts(result)), args
+
+
+DISTINCT = np.array([[0.4, 0.1], [0.9, 0.6]])
+KEYWORDS = {
+    "out": np.zeros((2, 2)),
+    "where": np.array([True, False]),
+    "dtype": np.float32,
+    "initial": 0.25,
+    "order": "F",
+    "casting": "unsafe",
+    "keepdims": True,
+    "subok": True,
+}
+OF_NUMPY = [f for f in {**autodiff.rules, **autodiff.composites} if autodiff.name(f).startswith("np.")]
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS)
+@pytest.mark.parametrize("f", OF_NUMPY, ids=autodiff.name)
+@pytest.mark.filterwarnings("ignore")
+def test_a_keyword_is_honoured_or_refused(f, keyword):
+    for number, plain in enumerate(calls(DISTINCT)):
+        try:
+            f(*plain)
+        except (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError):
+            continue  # no arguments for this function
+
+        def call(x, number=number):
+            return next(iter(parts(f(*list(calls(x))[number], **{keyword: KEYWORDS[keyword]}))))
+
+        try:
+            found = call(tg.tensor(DISTINCT, requires_grad=True))
+        except TypeError:
+            return
+        expected = call(DISTINCT)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+        if found.dtype == np.float64 and np.all(np.isfinite(expected)):
+            tg.testing.check_grads(call, DISTINCT, order=1)
+        return
 
 
 @pytest.mark.parametrize("f", [f for f in autodiff.nondifferentiable if isinstance(f, np.ufunc)], ids=autodiff.name)
