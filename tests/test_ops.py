@@ -313,6 +313,36 @@ def test_every_kind_of_index(index):
     np.testing.assert_array_equal(x.grad, by_hand.reshape(2, 3))
 
 
+@pytest.mark.parametrize(
+    "index", [1, -1, slice(None, 2), ([0, 1], [2, 0]), [True, False], tg.tensor([1, 1]), (..., None)]
+)
+def test_an_update_is_an_assignment_to_a_copy(index):
+    x, value = np.arange(6.0).reshape(2, 3), 7.0
+    expected = x.copy()
+    expected[index] = value
+    np.testing.assert_array_equal(tg.index_update(x, index, value), expected)
+    np.testing.assert_array_equal(tg.index_update(x.tolist(), index, value), expected)
+    np.testing.assert_array_equal(tg.index_update(tg.tensor(x), index, value).numpy(), expected)
+    np.testing.assert_array_equal(x, np.arange(6.0).reshape(2, 3))
+
+
+def test_an_update_remembers_its_index_as_it_was():
+    index = np.array([0, 1])
+    v = tg.tensor([1.0, 2.0], requires_grad=True)
+    out = tg.index_update(np.zeros(3), index, v)
+    index[:] = 2
+    np.sum(out * [1.0, 10.0, 100.0]).backward()
+    np.testing.assert_array_equal(v.grad, [1, 10])
+
+
+def test_an_update_outside_the_array_is_refused():
+    x = tg.tensor(np.zeros((2, 3)), requires_grad=True)
+    with pytest.raises(IndexError, match="out of bounds"):
+        tg.index_update(x, 2, 0.0)
+    with pytest.raises(ValueError, match="shape"):
+        tg.index_update(x, 0, np.zeros(2))
+
+
 @pytest.mark.parametrize("index", [5, (0, 0, 0), "a", 0.5, [0.5], slice(0.5), (tg.tensor(0.5),)], ids=repr)
 def test_what_is_no_index_is_refused_as_by_numpy(index):
     x = tg.tensor(np.zeros((2, 3)), requires_grad=True)
