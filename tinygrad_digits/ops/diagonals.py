@@ -53,9 +53,9 @@ def diag(v, k=0):
 
 composites |= {
     np.diagonal: diagonal,
-    np.linalg.diagonal: diagonal_of_last,
     np.trace: trace,
-    np.linalg.trace: trace_of_last,
     np.diag: diag,
     np.diagflat: lambda v, k=0: diag(np.ravel(v), k),
 }
+composites[np.linalg.diagonal] = diagonal_of_last
+composites[np.linalg.trace] = trace_of_last

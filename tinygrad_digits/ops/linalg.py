@@ -5,6 +5,7 @@ symmetric argument NumPy reads one triangle, and that triangle gets the gradient
 complex) and `lstsq`.
 """
 
+import operator
 from math import prod
 
 import numpy as np
@@ -24,7 +25,7 @@ def divided(x, d):
     if np.any((d == 0) & (x != 0)):
         raise np.linalg.LinAlgError(
             "eigenvectors of equal eigenvalues (singular vectors of equal singular values, or of 0) have no "
-            "derivative. Use functions of the values alone: np.linalg.eigvalsh, np.linalg.svdvals"
+            "derivative. First derivatives of the values alone exist: np.linalg.eigvalsh, np.linalg.svdvals"
         )
     return x / np.where(d == 0, 1, d)
 
@@ -35,10 +36,16 @@ defvjp(divided, lambda g, out, x, d: divided(g, d),
 # fmt: on
 
 
+def but_rounding(d, values):
+    """What is no more than a rounding error beside some values as 0."""
+    return np.where(np.abs(d) <= np.finfo(d.dtype).eps * np.sum(np.abs(values), axis=-1, keepdims=True), 0, d)
+
+
 def over_gaps(x, values):
     """``x[i, j] / (values[j] - values[i])``, and 0 on the diagonal."""
     eye = np.eye(values.shape[-1], dtype=values.dtype)
-    return divided(x * (1 - eye), np.expand_dims(values, -2) - np.expand_dims(values, -1) + eye)
+    rows = np.expand_dims(values, -2)
+    return divided(x * (1 - eye), but_rounding(rows - np.expand_dims(values, -1), rows) + eye)
 
 
 def lower(x):
@@ -204,16 +211,16 @@ def through_svd(g, out, x):
     core = core + columns(np.eye(s.shape[-1], dtype=s.dtype), g_s)
     inside = u @ core @ v.mT
     if m > x.shape[-1]:
-        return inside + divided(g_u - u @ (u.mT @ g_u), np.expand_dims(s, -2)) @ v.mT
+        return inside + divided(g_u - u @ (u.mT @ g_u), np.expand_dims(but_rounding(s, s), -2)) @ v.mT
     if m < x.shape[-1]:
-        return inside + u @ divided(g_v - v @ (v.mT @ g_v), np.expand_dims(s, -2)).mT
+        return inside + u @ divided(g_v - v @ (v.mT @ g_v), np.expand_dims(but_rounding(s, s), -2)).mT
     return inside
 
 
 def from_singular_values(g, s, x):
     """The gradient of singular values alone, which may be equal; one that is 0 has a kink there, as abs has."""
     u, _, vh = np.linalg.svd(x, full_matrices=False)
-    return columns(u, g * np.sign(s)) @ vh
+    return columns(u, g * np.sign(but_rounding(s, s))) @ vh
 
 
 # fmt: off
@@ -333,6 +340,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
 
 def matrix_power(a, n):
     """`numpy.linalg.matrix_power`, by repeated squaring."""
+    n = operator.index(n)
     if n == 0:
         return np.where(False, a, np.eye(a.shape[-1], dtype=a.dtype))  # which has gradient 0
     if n < 0:

@@ -94,7 +94,7 @@ def outer_of_vectors(x1, x2):
 
 def tensordot(a, b, axes=2):
     """`numpy.tensordot`: a product of matrices, whose columns and rows run over the axes to be summed."""
-    if np.ndim(axes) == 0:
+    if isinstance(axes, int | np.integer):
         axes = range(-axes, 0), range(axes)
     a, kept_a, summed_a = as_matrix(a, axes[0])
     b, kept_b, summed_b = as_matrix(b, axes[1])
@@ -206,7 +206,7 @@ def others(g, out, position, *operands, subscripts, optimize=False):
     return summed_product(
         *(factor for _, factor in factors),
         subscripts=",".join(letters for letters, _ in factors) + "->" + wanted,
-        optimize=optimize,
+        optimize=bool(optimize),  # an order given for the operands is none for these
     )
 
 
