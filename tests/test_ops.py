@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from cases import cases
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_digits as tg
 from tinygrad_digits import autodiff
 from tinygrad_digits.ops.neural import softmax_cross_entropy
-from tinygrad_digits.testing import check_grads
+from tinygrad_digits.testing import check_grads, check_invariants
 from tinygrad_digits.testing import strategies as draw
 
 each_op = pytest.mark.parametrize("op", list(cases), ids=autodiff.name)
@@ -39,7 +39,15 @@ def test_value_is_numpys(op, data):
 @given(data=st.data())
 def test_derivatives_to_second_order(op, data):
     function, xs, _ = data.draw(cases[op])
-    check_grads(function, *xs, order=2)
+    check_grads(function, *xs, order=2, invariants=False)
+
+
+@each_op
+@settings(max_examples=5)
+@given(data=st.data())
+def test_invariants(op, data):
+    function, xs, _ = data.draw(cases[op])
+    check_invariants(function, *xs)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +57,7 @@ def test_derivatives_to_second_order(op, data):
 def test_derivatives_to_third_order(op, data):
     function, xs, _ = data.draw(cases[op])
     if sum(x.size for x in xs) <= 6:
-        check_grads(function, *xs, order=3, atol=1e-6, rtol=1e-5)
+        check_grads(function, *xs, order=3, atol=1e-6, rtol=1e-5, invariants=False)
 
 
 @each_op

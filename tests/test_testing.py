@@ -52,7 +52,7 @@ def test_a_right_rule_passes_to_third_order():
     ],
 )
 def test_wrong_rules_are_caught(function, rules, args):
-    with pytest.raises(AssertionError, match=r"order 1: the derivative by argument \d, element \(.*\), is wrong"):
+    with pytest.raises(AssertionError, match=r"order 1: the derivative by argument \d.*, element \(.*\), is wrong"):
         check_grads(op(function, *rules), *args, order=1)
 
 
@@ -104,12 +104,13 @@ def test_a_function_that_writes_to_its_argument_is_caught():
 
 def test_the_report_tells_all_and_can_be_run_again():
     bad_cube = op(cube, lambda g, out, x: np.where(x == 2, g, g * 3 * x**2))
+    f = lambda x, n: bad_cube(x) * n
     with pytest.raises(AssertionError) as caught:
-        check_grads(lambda x, n, *, f=bad_cube: f(x) * n, X, 7, order=2, seed=3)
+        check_grads(f, X, 7, order=2, seed=3)
     report = str(caught.value)
     for part in (
         "<lambda>, order 1",
-        "argument 0, element (1, 0)",
+        "argument 0 (x), element (1, 0)",
         "analytic ",
         "numeric ",
         "error ",
@@ -117,15 +118,15 @@ def test_the_report_tells_all_and_can_be_run_again():
         "seed=3",
     ):
         assert part in report
-    assert "check_grads(<lambda>, np.array([[0.5, -1.5], [2.0, 0.1]]), np.array(7), order=1, seed=3)" in report
+    assert "check_grads(f, np.array([[0.5, -1.5], [2.0, 0.1]]), 7, order=1, seed=3)" in report
     with pytest.raises(AssertionError) as again:
-        check_grads(lambda x, n, *, f=bad_cube: f(x) * n, X, 7, order=1, seed=3)
+        check_grads(f, X, 7, order=1, seed=3)
     assert str(again.value) == report
 
 
 def test_the_argument_at_fault_is_named_by_its_place_among_all():
     wrong = op(lambda x, y: x * y, lambda g, out, x, y: g * y, lambda g, out, x, y: g * y)
-    with pytest.raises(AssertionError, match="by argument 2"):
+    with pytest.raises(AssertionError, match=r"by argument 2 \(y\)"):
         check_grads(lambda x, n, y: wrong(x, y), X, np.array([1, 2]), X + 1)
 
 
@@ -138,7 +139,7 @@ def test_results_may_be_nested_and_arguments_single_precision_or_whole():
 
 def test_large_arrays_are_not_spelt_out():
     wrong = op(cube, lambda g, out, x: g)
-    with pytest.raises(AssertionError, match=r"<array of shape \(300,\)>"):
+    with pytest.raises(AssertionError, match=r"np.full\(\(300,\), 1.0, '<f8'\)"):
         check_grads(wrong, np.ones(300))
 
 

@@ -1,96 +1,148 @@
-"""Derivatives by finite differences, and a check of the engine's derivatives against them.
-
-All is done in double precision. Finite differences know nothing of kinks: check where a function is smooth.
-"""
+"""A check of the engine's derivatives against derivatives by numbers, for any function of arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ..autodiff import name
-from ..tensor import Tensor, no_grad, tensor
-from ..transforms import _leaves, _nest, vjp
+from ..autodiff import key
+from ..nn import Module
+from ..tensor import Tensor, asarray
+from ..transforms import vjp
+from .functions import Arrays, Subject, evaluator, title
+from .invariants import check_invariants
+from .numerical import EPSILON, Line, Slope, careful_slope, finest_step, quick_slope
 
-Array = NDArray[np.float64]
+LARGE = 200  # of so many elements, each is checked
+LONG = 1000  # of so many, each is printed
+DIRECTIONS = 3
+TINY = 1e-100  # a step into the complex plane whose square is nothing
+TOLERANCES = {2: (5e-2, 5e-2), 4: (1e-3, 1e-3), 8: (1e-7, 1e-6), 16: (1e-7, 1e-6)}  # by bytes: absolute, relative
 
-EPSILON = float(np.finfo(np.float64).eps)
-STEP = EPSILON ** (1 / 5)  # where rounding errors (ε / h) and the error of the formula (h⁴) are about equal
+
+class NonDifferentiablePoint(AssertionError):  # noqa: N818 - it is no error of the function's
+    """The function has no derivative where it was to be checked: a kink, a jump, or the edge of its domain."""
 
 
-def numerical_grad(f: Callable[[Array], Any], x: ArrayLike) -> Array:
-    """Approximate the gradient of a scalar function by central differences of fourth order, element by element.
+@dataclass(frozen=True)
+class ArgumentCheck:
+    """What was found for one argument at one order.
 
-    Two central differences, with steps h and h / 2, are combined so that their errors in h² cancel (Richardson's
-    extrapolation). The step is 7e-4, times the element where that is larger than 1.
-
-    Parameters
+    Attributes
     ----------
-    f : callable
-        Takes an array of the shape of `x`, in double precision, and returns one number.
-    x : array_like
-        Where.
-
-    Returns
-    -------
-    ndarray
-        The gradient, of the shape of `x`.
-
-    Examples
-    --------
-    >>> import numpy as np, tinygrad_digits.testing as testing
-    >>> testing.numerical_grad(lambda x: x[0] * x[1], [3.0, 5.0]).round(6)
-    array([5., 3.])
+    argument : str
+        Its position and name, or the name of a module's parameter.
+    order : int
+        1 for the first derivative.
+    count : int
+        How many numbers were compared.
+    error, allowed, noise : float
+        The error that came nearest to what is allowed, what is allowed there, and what the numeric derivative's own
+        error may be.
+    method : str
+        How the numeric derivative was taken, and whether by element or along random directions.
     """
-    x = np.array(x, np.float64)
-    gradient = np.empty_like(x)
-    for i in np.ndindex(x.shape):
-        h = STEP * max(1.0, abs(float(x[i])))
 
-        def slope(h: float, i: tuple[int, ...] = i) -> float:
-            ahead, behind = x.copy(), x.copy()
-            ahead[i] += h
-            behind[i] -= h
-            return float(f(ahead) - f(behind)) / float(ahead[i] - behind[i])
+    argument: str
+    order: int
+    count: int
+    error: float
+    allowed: float
+    noise: float
+    method: str
 
-        gradient[i] = (4 * slope(h / 2) - slope(h)) / 3
-    return gradient
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What `check_grads` found: one `ArgumentCheck` for each argument and order. ``print`` shows a table."""
+
+    function: str
+    seed: int
+    checks: tuple[ArgumentCheck, ...]
+    invariants: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Show a table."""
+        rows = [("order", "by", "numbers", "error", "allowed", "noise", "method")]
+        for c in self.checks:
+            figures = (f"{c.error:.1e}", f"{c.allowed:.1e}", f"{c.noise:.1e}")
+            rows.append((str(c.order), c.argument, str(c.count), *figures, c.method))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        also = [f"also: {', '.join(self.invariants)}"] if self.invariants else []
+        return "\n".join([f"{self.function}: derivatives agree (seed {self.seed})", *lines, *also])
 
 
 def check_grads(
-    f: Callable[..., Any], *args: ArrayLike, order: int = 2, atol: float = 1e-7, rtol: float = 1e-6, seed: int = 0
-) -> None:
-    """Check the derivatives of a function against finite differences.
+    f: Callable[..., Any],
+    *args: Any,
+    order: int = 2,
+    atol: float | None = None,
+    rtol: float | None = None,
+    seed: int = 0,
+    invariants: bool = True,
+) -> CheckResult:
+    """Check the derivatives of a function against numeric ones, and whatever else must hold of gradients.
 
-    The result is multiplied by random numbers and summed, and the derivative of that sum by each element of each
-    argument is compared. For the next order the same is done with the function that computes this derivative, of the
-    arguments and the random numbers.
+    The result is multiplied by random numbers (the weights) and summed, and the derivative of that sum by each element
+    of each argument is compared; along random directions for arguments of more than 200 elements. For the next order
+    the same is done with the function that computes this derivative, of the arguments and the weights.
+
+    The numeric derivative is by a step into the complex plane where the function allows it, otherwise by central
+    differences, extrapolated (Richardson), with their own estimate of error. It is computed in double precision,
+    whatever the dtype of the arguments; the derivative checked is computed in theirs.
 
     Parameters
     ----------
     f : callable
-        A function of arrays, written with what Tensors can pass through. Its result may be nested.
-    *args : array_like
-        Where to check; floating-point arguments are differentiated, others are passed on as they are.
+        A function of arrays, written with what Tensors can pass through, or a `Module`, whose parameters are then
+        checked too. Its result may be nested; what is not floating point in it is passed over.
+    *args : Any
+        Where to check. Floating-point numbers and arrays are differentiated by, also those nested in tuples, lists and
+        dicts, and parameters of modules; others are passed on as they are. Modules and generators of random numbers
+        are copied for each call, so that each call starts from the same state.
     order : int
         1 for first derivatives, 2 for second derivatives too, and so on.
-    atol, rtol : float
-        The error allowed, absolute and relative.
+    atol, rtol : float, optional
+        The error allowed, absolute (in proportion to the gradients where all are small) and relative. They follow the
+        dtype if not given: 1e-7 and 1e-6 for double precision, 1e-3 for single. What the numeric derivative's own error
+        may be is added.
     seed : int
         Of the random numbers.
+    invariants : bool
+        Whether `check_invariants` is to be called too.
+
+    Returns
+    -------
+    CheckResult
+        The errors found, those allowed, and how they were measured.
 
     Raises
     ------
     AssertionError
-        If a derivative is wrong, or the function changed an argument. The message says which, and how to do it again.
+        If a derivative is wrong; if the function changes its arguments, is random, returns nothing that has a
+        derivative or NaN. The message says which, where, and how to do it again.
+    NonDifferentiablePoint
+        An AssertionError too: if left and right slope differ, so that there is no derivative to be right or wrong.
+    TypeError, ValueError
+        If there is no floating-point argument to differentiate by, or `order` is not at least 1.
 
     Examples
     --------
     >>> import numpy as np, tinygrad_digits as tg, tinygrad_digits.testing as testing
-    >>> testing.check_grads(np.multiply, [1.0, 2.0], 3.0)
+    >>> result = testing.check_grads(np.multiply, [1.0, 2.0], 3.0)
+    >>> result.checks[0].argument, result.checks[0].method
+    ('argument 0 (x1)', 'complex step, each element')
     >>> @tg.primitive
     ... def cube(x):
     ...     return x**3
@@ -98,78 +150,392 @@ def check_grads(
     >>> testing.check_grads(cube, 2.0)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    AssertionError: cube, order 1: the derivative by argument 0, element (), is wrong
+    AssertionError: cube, order 1: the derivative by argument 0 (x), element (), is wrong
       analytic  1.005841...
-      numeric   1.508762...
-      error     0.502920... where 1.608...e-06 is allowed
-    check_grads(cube, np.array(2.0), order=1, seed=0)
+      numeric   1.508762... (complex step)
+      error     0.502920... where 1.60...e-06 is allowed
+      noise     ...
+    To see it again:
+    <BLANKLINE>
+        import numpy as np
+        from tinygrad_digits.testing import check_grads
+        from ... import cube
+        check_grads(cube, 2.0, order=1, seed=0)
     """
-    arrays = [np.asarray(a) for a in args]
-    moving = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
-
-    def checked(*xs: Any) -> Any:
-        given = list(arrays)
-        for i, x in zip(moving, xs, strict=True):
-            given[i] = x
-        return f(*given)
-
-    again = ", ".join(["check_grads(" + name(f), *map(_code, arrays)])
+    if not (isinstance(order, int | np.integer) and order >= 1):
+        raise ValueError(f"order={order!r} checks nothing: give 1 for first derivatives, 2 for second ones too")
+    subject = Subject(f, args)
     rng = np.random.default_rng(seed)
-    points = [arrays[i].astype(np.float64) for i in moving]
-    for k in range(1, order + 1):
-        try:
-            checked, points = _check(checked, points, [f"argument {i}" for i in moving], atol, rtol, rng)
-        except AssertionError as wrong:
-            raise AssertionError(f"{name(f)}, order {k}: {wrong}\n{again}, order={k}, seed={seed})") from None
+    checks: list[ArgumentCheck] = []
+    stage = _Stage(subject, subject.arrays, subject.labels, subject.title)
+    k = 1
+    try:
+        while True:
+            checks += stage.check(k, atol, rtol, rng)
+            if k == order:
+                break
+            stage, k = stage.derivative(), k + 1
+        k = 0
+        done = check_invariants(f, *args, order=order, seed=seed) if invariants else ()
+    except AssertionError as wrong:
+        where = subject.title + (f", order {k}" if k else "")
+        text = str(wrong) if str(wrong).startswith(subject.title) else f"{where}: {wrong}"
+        raise type(wrong)(f"{text}\nTo see it again:\n\n{_again(f, args, k or order, seed)}") from None
+    except Exception as error:
+        again = _again(f, args, k or order, seed)
+        error.add_note(f"while check_grads took derivatives of order {k or order}. To see it again:\n\n{again}")
+        raise
+    return CheckResult(subject.title, seed, tuple(checks), done)
 
 
-def _check(
-    f: Callable[..., Any], points: list[Array], names: list[str], atol: float, rtol: float, rng: np.random.Generator
-) -> tuple[Callable[..., Any], list[Array]]:
-    """Check first derivatives of ``f``; return the function that gives them, and where to check that."""
-    value, pull = vjp(f, *points)
-    weights = [np.asarray(rng.standard_normal(np.shape(y))) for y in _leaves(value)]
-    gradients = pull(_nest(value, weights))
+class _Stage:
+    """A function of arrays, and where its first derivatives are to be checked: the user's, then derivatives of it."""
 
-    def terms(*xs: Array) -> list[Array]:
-        given = [tensor(x) for x in xs]
-        with no_grad():
-            results = _leaves(f(*given))
-        if any(t.numpy().tobytes() != x.tobytes() for t, x in zip(given, xs, strict=True)):
-            raise AssertionError("the function changed an argument")
-        return [
-            np.asarray(w * (y.numpy() if isinstance(y, Tensor) else y)) for w, y in zip(weights, results, strict=True)
+    def __init__(self, call: Callable[..., list[Any]], arrays: Arrays, labels: list[str], title: str) -> None:
+        self.call, self.arrays, self.labels, self.title = call, arrays, labels, title
+        self.weights: Arrays = []
+
+    def check(
+        self, order: int, atol: float | None, rtol: float | None, rng: np.random.Generator
+    ) -> list[ArgumentCheck]:
+        """Compare the first derivatives with numeric ones."""
+        self.points = [np.array(x, np.float64) for x in self.arrays]
+        for label, x in zip(self.labels, self.points, strict=True):
+            if np.any(np.isinf(x)):
+                raise AssertionError(f"{label} is infinite: there is no derivative there. Check where it is finite")
+        before = [x.tobytes() for x in self.points]
+        self.evaluate = evaluator(self.call, self.points)
+        self.values = self.evaluate(self.points)
+        if any(x.tobytes() != b for x, b in zip(self.points, before, strict=True)):
+            raise AssertionError(
+                "the function changed an argument. Have it work on a copy: x = x * 2 in place of x *= 2"
+            )
+        self._check_values()
+        self.weights = [np.asarray(rng.standard_normal(y.shape)) for y in self.values]
+        self.start = self._weighted(self.values)
+        gradients = self._analytic()
+        self.single = min(x.dtype.itemsize for x in self.arrays)
+        usual = TOLERANCES[min(self.single, 16)]
+        self.atol, self.rtol = usual[0] if atol is None else atol, usual[1] if rtol is None else rtol
+        largest = max((float(np.max(np.abs(g), initial=0)) for g in gradients), default=0.0)
+        size = float(np.sum(np.abs(self.start)))
+        self.floor = self.atol * min(1.0, largest) + 1000 * EPSILON * (largest + size)
+        complex_step = order == 1 and self._complex_step_works()
+        return [self._check_argument(position, g, order, complex_step, rng) for position, g in enumerate(gradients)]
+
+    def _check_values(self) -> None:
+        again = self.evaluate(self.points)
+        if [y.shape for y in again] != [y.shape for y in self.values] or any(
+            not np.array_equal(y, z, equal_nan=True) for y, z in zip(self.values, again, strict=True)
+        ):
+            raise AssertionError(
+                "two calls with the same arguments gave different results. If it draws random numbers, hold them "
+                "still: make the generator in the function, np.random.default_rng(0), or pass it as an argument, which "
+                "check_grads copies for each call"
+            )
+        for i, y in enumerate(self.values):
+            if not np.all(np.isfinite(y)):
+                where = tuple(map(int, np.argwhere(~np.isfinite(y))[0]))
+                which = "the result" if len(self.values) == 1 else f"result {i}"
+                raise AssertionError(
+                    f"{which} is {y[where]} at {where}: there is nothing to compare. Check where the function is finite"
+                )
+
+    def _analytic(self) -> list[NDArray[Any]]:
+        """The engine's gradients, computed on the arguments as they are, in their own dtype and layout."""
+        before = [x.tobytes() for x in self.arrays]
+        leaves = [asarray(x, requires_grad=True) for x in self.arrays]
+        results = self.call(*leaves)
+        if [np.shape(y) for y in results] != [y.shape for y in self.values]:
+            raise AssertionError(
+                f"the result has shape {[np.shape(y) for y in results]} for Tensors and "
+                f"{[y.shape for y in self.values]} for arrays: it must not depend on which it is given"
+            )
+        self.outputs = [y.dtype for y in results]
+        close = 1e-8 if all(x.dtype == np.float64 for x in self.arrays) else 0.05
+        for y, z in zip(results, self.values, strict=True):
+            y = np.asarray(y.numpy() if isinstance(y, Tensor) else y, np.float64)
+            if not np.all(np.abs(y - z) <= close * (1 + np.max(np.abs(z), initial=0))):
+                raise AssertionError(
+                    f"the value is {y.ravel()[:3]} … for Tensors and {z.ravel()[:3]} … for arrays in double precision: "
+                    "it must not depend on which it is given"
+                )
+        for y, w in zip(results, self.weights, strict=True):
+            if isinstance(y, Tensor) and y.requires_grad:
+                y.backward(w, retain_graph=True)
+        if any(x.tobytes() != b for x, b in zip(self.arrays, before, strict=True)):
+            raise AssertionError("an argument was changed, by the function given Tensors or by a rule")
+        gradients = [
+            np.zeros(x.shape, x.dtype) if leaf.grad is None else leaf.grad
+            for leaf, x in zip(leaves, self.arrays, strict=True)
         ]
+        for g, x, label in zip(gradients, self.arrays, self.labels, strict=True):
+            if type(g) is not np.ndarray or g.shape != x.shape or g.dtype != x.dtype:
+                raise AssertionError(
+                    f"the gradient by {label} is a {type(g).__name__} of shape {np.shape(g)} and dtype {g.dtype}: it "
+                    f"must be an ndarray of shape {x.shape} and dtype {x.dtype}"
+                )
+        return gradients
 
-    rounding = EPSILON / STEP * sum(float(np.sum(np.abs(term))) for term in terms(*points))
-    for position, (x, analytic) in enumerate(zip(points, gradients, strict=True)):
+    # ------------------------------------------------------------------------------------------- numeric derivatives
 
-        def weighted(x: Array, position: int = position) -> float:
-            return float(sum(np.sum(term) for term in terms(*points[:position], x, *points[position + 1 :])))
+    def _line(self, moves: dict[int, NDArray[Any]]) -> Line:
+        """The weighted result along a direction, given for some of the arguments."""
 
-        numeric = numerical_grad(weighted, x)
-        allowed = atol + 100 * rounding + rtol * np.abs(numeric)
-        error = np.abs(analytic - numeric)
-        if np.all(error <= allowed):
-            continue
-        excess = np.where(np.isnan(error), np.inf, error - allowed)
-        worst = tuple(map(int, np.unravel_index(np.argmax(excess), excess.shape)))
-        which = names[position] if position < len(names) else f"weight {position - len(names)} of the result"
+        def line(t: float) -> NDArray[Any]:
+            xs = list(self.points)
+            for position, direction in moves.items():
+                xs[position] = xs[position] + t * direction
+            return self._weighted(self.evaluate(xs))
+
+        return line
+
+    def _weighted(self, values: Arrays) -> NDArray[Any]:
+        """All elements of a result, multiplied by their weights."""
+        if [y.shape for y in values] != [w.shape for w in self.weights]:
+            raise AssertionError(
+                f"the shape of the result depends on the numbers: {[w.shape for w in self.weights]}, then "
+                f"{[y.shape for y in values]}. Check where it is the same all around"
+            )
+        products = [(w * y).ravel() for w, y in zip(self.weights, values, strict=True)]
+        return products[0] if len(products) == 1 else np.concatenate(products)
+
+    def _complex_slope(self, moves: dict[int, NDArray[Any]]) -> float:
+        """The derivative along a direction, to the last bits: for analytic functions f(x + iεv) = f(x) + iε f′(x) v."""
+        xs = [x.astype(complex) if i in moves else x for i, x in enumerate(self.points)]
+        for position, direction in moves.items():
+            xs[position].imag = TINY * direction
+        return float(sum(np.sum(w * y.imag) for w, y in zip(self.weights, self.evaluate(xs), strict=True))) / TINY
+
+    def _complex_step_works(self) -> bool:
+        """Whether it runs, and agrees along a random direction with differences; that finds kinks out, too."""
+        rng = np.random.default_rng(self.points[0].size)
+        everywhere = {i: _direction(x, rng) for i, x in enumerate(self.points) if x.size}
+        if not everywhere:
+            return False
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("error")  # that an imaginary part was dropped
+                found = self._complex_slope(everywhere)
+        except Exception:  # whatever it is, differences will do
+            return False
+        slope, kink = self._quick(self._line(everywhere))
+        return not kink and abs(found - slope.value) <= self._allowed(slope)
+
+    def _quick(self, line: Line) -> tuple[Slope, bool]:
+        with np.errstate(all="ignore"):
+            return quick_slope(line, self.start)
+
+    def _allowed(self, slope: Slope) -> float:
+        return self.floor + self.rtol * abs(slope.value) + 10 * slope.noise
+
+    # ------------------------------------------------------------------------------------------------- the comparison
+
+    def _check_argument(
+        self, position: int, gradient: NDArray[Any], order: int, complex_step: bool, rng: np.random.Generator
+    ) -> ArgumentCheck:
+        x = self.points[position]
+        by_element = x.size <= LARGE and not self.labels[position].startswith("weight")
+        worst = ArgumentCheck(self.labels[position], order, 0, 0.0, self.floor, 0.0, "none")
+        count = x.size if by_element else DIRECTIONS * (x.size > 0)
+        for i in range(count):
+            if by_element:
+                direction = np.zeros_like(x)
+                direction.flat[i] = 1.0 if complex_step else max(1.0, abs(float(x.flat[i])))
+            else:
+                direction = _direction(x, rng)
+            slope, method, analytic = self._compare(position, direction, gradient, complex_step)
+            allowed = self._allowed(slope)
+            error = abs(analytic - slope.value)
+            if not error <= allowed:
+                if not by_element:
+                    direction = self._narrowed(position, direction, gradient)
+                self._complain(position, direction, gradient, order, complex_step)
+            if i == 0 or error * worst.allowed > worst.error * allowed:
+                where = "each element" if by_element else "random directions"
+                worst = ArgumentCheck(
+                    self.labels[position], order, count, error, allowed, slope.noise, f"{method}, {where}"
+                )
+        return worst
+
+    def _compare(
+        self, position: int, direction: NDArray[Any], gradient: NDArray[Any], complex_step: bool
+    ) -> tuple[Slope, str, float]:
+        """The numeric slope along a direction, as good as it has to be to agree with the analytic one, if it can."""
+        analytic = float(np.sum(gradient * direction, dtype=np.float64))
+        moves = {position: direction}
+        if complex_step:
+            slope = Slope(self._complex_slope(moves), 0.0)
+            if abs(analytic - slope.value) <= self._allowed(slope):
+                return slope, "complex step", analytic
+        line = self._line(moves)
+        slope, kink = self._quick(line)
+        if kink or not abs(analytic - slope.value) <= self._allowed(slope):
+            with np.errstate(all="ignore"):
+                slope = careful_slope(line, self.start, finest_step(self.points[position][direction != 0]))
+            if slope.fault:
+                raise NonDifferentiablePoint(
+                    f"by {self._place(position, direction)}, the function has no derivative: {slope.fault}. "
+                    "Check where it is smooth, and pin what the gradient is here by an example"
+                )
+            if (
+                abs(slope.value) < slope.noise
+                and slope.noise > self.floor
+                and abs(analytic) > self.floor + slope.noise / 100
+            ):
+                raise AssertionError(
+                    f"the derivative by {self._place(position, direction)} cannot be judged: numeric ones are noisy, "
+                    f"{slope.value:.3g} ± {slope.noise:.3g}, where the analytic one is {analytic:.3g}. Check where the "
+                    "function does not lose its digits"
+                )
+        return slope, "central differences", analytic
+
+    def _narrowed(self, position: int, direction: NDArray[Any], gradient: NDArray[Any]) -> NDArray[Any]:
+        """The element at fault, found by halving: of each half the numeric slope is compared."""
+        elements = np.flatnonzero(direction)
+        while elements.size > 1:
+            halves = np.array_split(elements, 2)
+            excess = []
+            for half in halves:
+                part = np.zeros_like(direction)
+                part.flat[half] = direction.flat[half]
+                slope, _, analytic = self._compare(position, part, gradient, False)
+                excess.append(abs(analytic - slope.value) - self._allowed(slope))
+            elements = halves[int(excess[1] > excess[0])]
+        found = np.zeros_like(direction)
+        found.flat[elements] = direction.flat[elements]
+        slope, _, analytic = self._compare(position, found, gradient, False)
+        return direction if abs(analytic - slope.value) <= self._allowed(slope) else found
+
+    def _place(self, position: int, direction: NDArray[Any]) -> str:
+        moved = np.argwhere(direction)
+        label = self.labels[position]
+        return f"{label}, element {tuple(map(int, moved[0]))}" if len(moved) == 1 else f"{label}, along a direction"
+
+    def _complain(
+        self, position: int, direction: NDArray[Any], gradient: NDArray[Any], order: int, complex_step: bool
+    ) -> None:
+        slope, method, analytic = self._compare(position, direction, gradient, False)
+        if np.count_nonzero(direction) == 1:
+            unit = float(direction.sum())
+            slope, analytic, direction = (
+                Slope(slope.value / unit, slope.noise / abs(unit)),
+                analytic / unit,
+                direction / unit,
+            )
+        if complex_step and abs(self._complex_slope({position: direction}) - slope.value) <= self._allowed(slope):
+            slope, method = Slope(self._complex_slope({position: direction}), slope.noise), "complex step"
+        exits = _exits(self.call, self.arrays)
+        hint = (
+            f"\n  The function leaves the graph: it called {', '.join(exits)} of a tensor that needs a gradient, and "
+            "what is computed from that has none.\n  Stay in it with NumPy's functions and Tensor's operators"
+        ) * bool(exits)
         raise AssertionError(
-            f"the derivative by {which}, element {worst}, is wrong\n"
-            f"  analytic  {float(analytic[worst])!r}\n  numeric   {float(numeric[worst])!r}\n"
-            f"  error     {float(error[worst])!r} where {float(allowed[worst])!r} is allowed"
+            f"the derivative by {self._place(position, direction)}, is wrong\n"
+            f"  analytic  {analytic!r}\n  numeric   {slope.value!r} ({method})\n"
+            f"  error     {abs(analytic - slope.value)!r} where {self._allowed(slope)!r} is allowed\n"
+            f"  noise     {slope.noise!r} of the numeric one, estimated" + hint
         )
 
-    def derivative(*xs_and_weights: Any) -> Any:
-        xs, ws = xs_and_weights[: len(points)], xs_and_weights[len(points) :]
-        value, pull = vjp(f, *xs)
-        return pull(_nest(value, ws))
+    def derivative(self) -> _Stage:
+        """The function that computes what was checked, of the arguments and the weights."""
+        count, call = len(self.arrays), self.call
 
-    return derivative, points + weights
+        def gradient(*leaves: Any) -> list[Any]:
+            _, pull = vjp(lambda *xs: call(*xs), *leaves[:count])
+            return list(pull(list(leaves[count:])))
+
+        weights = [w.astype(dtype) for w, dtype in zip(self.weights, self.outputs, strict=True)]
+        labels = [f"weight {i} of the result" for i in range(len(weights))]
+        return _Stage(gradient, self.arrays + weights, self.labels + labels, self.title)
 
 
-def _code(x: NDArray[Any]) -> str:
-    """An array as Python code, unless it is too long to read."""
-    dtype = "" if x.dtype in (np.float64, np.int64, np.bool_) else f", dtype='{x.dtype}'"
-    return f"np.array({x.tolist()!r}{dtype})" if x.size <= 200 else f"<array of shape {x.shape}>"
+def _direction(x: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """A random direction that moves each element by about as much as it may move."""
+    sizes = np.maximum(1.0, np.abs(x)) / np.sqrt(max(x.size, 1))
+    return np.asarray(sizes * rng.uniform(0.5, 1.5, x.shape) * rng.choice([-1.0, 1.0], x.shape))
+
+
+def _exits(call: Callable[..., Any], arrays: Arrays) -> list[str]:
+    """By which of Tensor's methods a function takes tracked numbers out of the graph."""
+    methods = {
+        m: getattr(Tensor, m)
+        for m in ("__float__", "__int__", "item", "numpy", "detach", "tolist")
+        if hasattr(Tensor, m)
+    }
+    watched = {method.__code__: name for name, method in methods.items()} | {Tensor.data.fget.__code__: "data"}  # type: ignore[attr-defined]
+    seen: dict[str, None] = {}
+
+    def watch(frame: Any, event: str, _: Any) -> None:
+        outside = frame.f_back is None or frame.f_back.f_globals.get("__name__") != Tensor.__module__
+        if event == "call" and frame.f_code in watched and outside and frame.f_locals["self"].requires_grad:
+            seen[watched[frame.f_code]] = None
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        call(*[asarray(x, requires_grad=True) for x in arrays])
+    finally:
+        sys.setprofile(before)
+    spelt = {"__float__": "float()", "__int__": "int()", "data": ".data"}
+    return [spelt.get(name, f".{name}()") for name in seen]
+
+
+def _again(f: Any, args: Sequence[Any], order: int, seed: int) -> str:
+    """Lines of Python that run the check again, to be pasted into a test."""
+    function = f
+    while isinstance(function, partial):
+        function = function.func
+    short = title(function)
+    lines = ["import numpy as np", "from tinygrad_digits.testing import check_grads"]
+    module, qualified = getattr(function, "__module__", None), getattr(function, "__qualname__", short)
+    if not short.startswith("np."):
+        if isinstance(function, Module):
+            lines.append(f"model = {' '.join(repr(f).split())}".split("#")[0].rstrip() + "  # with these parameters")
+            short = "model"
+        elif "<lambda>" in short:
+            written: Any = getattr(key(function), "__code__", None)
+            lines.append(f"f = ...  # the lambda of {Path(written.co_filename).name}, line {written.co_firstlineno}")
+            short = "f"
+        elif module in (None, "__main__") or "<" in qualified or "." in qualified:
+            code = getattr(key(function), "__code__", None)
+            where = f"{Path(code.co_filename).name}, line {code.co_firstlineno}" if code else f"{module}"
+            lines.append(f"# {short} is a function of {where}")
+        else:
+            lines.append(f"from {module} import {short}")
+    bound = f
+    while isinstance(bound, partial):
+        extra = [*map(_code, bound.args), *[f"{k}={_code(v)}" for k, v in bound.keywords.items()]]
+        short = f"partial({', '.join([short, *extra])})"
+        bound = bound.func
+    if short.startswith("partial"):
+        lines.insert(0, "from functools import partial")
+    lines.append(f"check_grads({', '.join([short, *map(_code, args)])}, order={order}, seed={seed})")
+    return indent("\n".join(lines), "    ")
+
+
+def _code(value: Any) -> str:
+    """A value as Python code."""
+    if isinstance(value, Tensor):
+        value = value._data
+    if isinstance(value, np.ndarray | np.generic):
+        if value.size > LONG:
+            return f"...  # an array of shape {value.shape} and dtype {value.dtype}, too long to print\n"
+        if value.size > LONG // 5 and np.all(value == value.flat[0]):
+            return f"np.full({value.shape}, {value.flat[0].item()!r}, '{value.dtype.str}')"
+        dtype = "" if value.dtype in (np.float64, np.int64, np.bool_) else f", dtype='{value.dtype.str}'"
+        order = ", order='F'" if value.ndim > 1 and value.flags.f_contiguous and not value.flags.c_contiguous else ""
+        code = f"np.array({value.tolist()!r}{dtype}{order})"
+        if not value.size:
+            code = f"np.zeros({value.shape}{dtype or ', dtype=' + repr(value.dtype.str)})"
+        return re.sub(r"(?<![\w.])(nan|inf)\b", r"np.\1", code)
+    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
+        inner = ", ".join(map(_code, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' * (len(value) == 1)})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k!r}: {_code(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, np.random.Generator):
+        return "np.random.default_rng(0)"
+    if callable(value):
+        return title(value)
+    return re.sub(r"^(-?)(nan|inf)$", r"\1np.\2", repr(value))

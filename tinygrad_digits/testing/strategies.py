@@ -6,13 +6,14 @@ which a function has a kink, as finite differences need. Shapes include (), size
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+
+from .layouts import LAYOUTS
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -86,31 +87,6 @@ def indices(shape: Shape) -> Strategy:
     return basic | integers | mask | rows | nested | st.tuples(st.none(), first)
 
 
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "C": lambda x: np.array(x, order="C"),
-    "Fortran": lambda x: np.array(x, order="F"),
-    "every other": lambda x: _embedded(x, (slice(None, None, 2),) * x.ndim),
-    "backward": lambda x: _embedded(x, (slice(None, None, -1),) * x.ndim),
-    "read-only": lambda x: _read_only(np.array(x)),
-    "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
-}
-"""Ways for an array to lie in memory: each makes an equal array that lies so."""
-
-
 def layouts() -> Strategy:
     """Functions that give an array another layout in memory."""
     return st.sampled_from(list(LAYOUTS)).map(LAYOUTS.__getitem__)
-
-
-def _embedded(x: Array, index: tuple[slice, ...]) -> Array:
-    """An array that is a part of a larger one."""
-    step = index[0].step if index else 1
-    whole: Any = np.zeros([abs(step) * n for n in x.shape], x.dtype)
-    part = whole[(..., *index)]
-    part[...] = x
-    return part
-
-
-def _read_only(x: Array) -> Array:
-    x.flags.writeable = False
-    return x

@@ -1,0 +1,177 @@
+"""Functions as the checks see them: of a list of arrays, giving a list of arrays, all else held still.
+
+The arrays are what can be differentiated among the arguments: floating-point arrays and numbers, also nested in tuples,
+lists and dicts, and the parameters of modules (the function itself may be one). What is random or has a state is copied
+for each call: modules and NumPy's generators.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from inspect import Parameter, signature
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import autodiff
+from ..nn import Module
+from ..tensor import Tensor, no_grad
+from ..tensor import tensor as make_tensor
+from ..transforms import _leaves
+
+Arrays = list[NDArray[Any]]
+GENERATORS = np.random.Generator | np.random.RandomState | np.random.BitGenerator
+
+
+class Subject:
+    """A function and its arguments, taken apart."""
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any]) -> None:
+        if not callable(f):
+            raise TypeError(f"the first argument is the function to check, and this is {_kind(f)}")
+        self.f, self.args = f, args
+        self.title = title(f)
+        found = list(_moving(f, "")) if isinstance(f, Module) else []
+        names = _parameter_names(f, len(args))
+        for position, (arg, parameter) in enumerate(zip(args, names, strict=True)):
+            label = f"argument {position}" + (f" ({parameter})" if parameter else "")
+            found += _moving(arg, label)
+        self.labels = [label for label, _ in found]
+        self.arrays: Arrays = [_array(leaf) for _, leaf in found]
+        if not found:
+            kinds = ", ".join(_kind(arg) for arg in args) or "none"
+            raise TypeError(
+                f"{self.title} was given nothing to differentiate by: arguments: {kinds}. Give it floating-point "
+                "numbers, 1.0 for 1, or arrays of them"
+            )
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        """Call the function with other leaves, arrays or Tensors; give what is floating point in its result."""
+        supply = iter(leaves)
+        f = _rebuilt(self.f, supply) if isinstance(self.f, Module) else self.f
+        return self.floating(f(*[_rebuilt(arg, supply) for arg in self.args]))
+
+    def floating(self, result: Any) -> list[Any]:
+        """The leaves of a result that have derivatives. Complains of what cannot be part of one."""
+        leaves = _leaves(result)
+        if not leaves or all(leaf is None for leaf in leaves):
+            raise AssertionError(
+                f"{self.title} returned {_kind(result)}: it must return an array. Is a return missing?"
+            )
+        found = []
+        for leaf in leaves:
+            dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+            if dtype.kind not in "fciub":
+                raise AssertionError(
+                    f"{self.title} returned {_kind(leaf)}{'' if leaf is result else ', among others'}: it must return "
+                    "arrays or numbers, which may be nested in tuples, lists and dicts"
+                )
+            if dtype.kind in "fc":
+                found.append(leaf if hasattr(leaf, "dtype") else np.asarray(leaf))
+        if not found:
+            raise AssertionError(
+                f"{self.title} returned {_kind(leaves[0])}, which has no derivative: return floating-point numbers, "
+                "not indices, counts or truths"
+            )
+        return found
+
+
+def evaluator(call: Callable[..., list[Any]], arrays: Arrays) -> Callable[[Arrays], Arrays]:
+    """How to compute a function of arrays in numbers: by NumPy where it can be, by untracked Tensors otherwise."""
+
+    def plain(xs: Arrays) -> Arrays:
+        return [np.asarray(y._data if isinstance(y, Tensor) else y) for y in call(*xs)]
+
+    def with_tensors(xs: Arrays) -> Arrays:
+        with no_grad():
+            return plain([make_tensor(x) for x in xs])  # type: ignore[misc]
+
+    try:
+        plain(arrays)
+    except (TypeError, AttributeError):  # it uses what only Tensors have
+        return with_tensors
+    return plain
+
+
+def title(f: Any) -> str:
+    """What to call a function in a report."""
+    if isinstance(f, partial):
+        return title(f.func)
+    return type(f).__name__ if isinstance(f, Module) else autodiff.name(f)
+
+
+def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:
+    try:
+        parameters = list(signature(f).parameters.values())
+    except (TypeError, ValueError):  # ufuncs, and some functions written in C, do not tell
+        return [""] * count
+    names: list[str] = []
+    for p in parameters:
+        if p.kind is Parameter.VAR_POSITIONAL:
+            names += [p.name + f"[{i}]" for i in range(count - len(names))]
+        elif p.kind is not Parameter.KEYWORD_ONLY and p.kind is not Parameter.VAR_KEYWORD:
+            names.append(p.name)
+    return (names + [""] * count)[:count]
+
+
+def _moving(value: Any, label: str) -> Iterator[tuple[str, Any]]:
+    """What in an argument can be differentiated, with a name for each."""
+    if isinstance(value, Module):
+        for name, parameter in value.named_parameters().items():
+            yield f"{label}, parameter {name}" if label else f"parameter {name}", parameter
+    elif _is_floating(value):
+        yield label, value
+    elif isinstance(value, dict | list | tuple):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _moving(part, f"{label}[{key!r}]")
+
+
+def _rebuilt(value: Any, supply: Iterator[Any]) -> Any:
+    """The same argument with other leaves."""
+    if isinstance(value, Module):
+        memory: dict[int, Any] = {}
+        for parameter in value.parameters():
+            leaf = next(supply)
+            memory[id(parameter)] = leaf if isinstance(leaf, Tensor) else make_tensor(leaf)
+        return copy.deepcopy(value, memory)
+    if _is_floating(value):
+        return next(supply)
+    if isinstance(value, dict):
+        return {key: _rebuilt(part, supply) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [_rebuilt(part, supply) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return copy.deepcopy(value) if isinstance(value, GENERATORS) else value
+
+
+def _is_floating(value: Any) -> bool:
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return value.dtype.kind == "f"
+    if isinstance(value, list | tuple) and _only_numbers(value):
+        return np.asarray(value).dtype.kind == "f"
+    return isinstance(value, float)
+
+
+def _only_numbers(value: Any) -> bool:
+    """Whether a list holds nothing but Python's numbers, nested or not, so that it stands for an array."""
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return all(_only_numbers(part) for part in value)
+    return isinstance(value, int | float) and not isinstance(value, np.generic)
+
+
+def _array(leaf: Any) -> NDArray[Any]:
+    return leaf._now() if isinstance(leaf, Tensor) else np.asarray(leaf)
+
+
+def _kind(value: Any) -> str:
+    """A few words on what a value is."""
+    if value is None:
+        return "None"
+    if hasattr(value, "dtype"):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    kind = type(value).__name__
+    empty = "n empty" if isinstance(value, tuple | list | dict) and not value else "n" * (kind[0] in "aeiou")
+    return f"a{empty} {kind}"
