@@ -83,7 +83,7 @@ def evaluator(call: Callable[..., list[Any]], arrays: Arrays) -> Callable[[Array
     """How to compute a function of arrays in numbers: by NumPy where it can be, by untracked Tensors otherwise."""
 
     def plain(xs: Arrays) -> Arrays:
-        return [np.asarray(y._data if isinstance(y, Tensor) else y) for y in call(*xs)]
+        return [np.asarray(y.data if isinstance(y, Tensor) else y) for y in call(*xs)]
 
     def with_tensors(xs: Arrays) -> Arrays:
         with no_grad():
@@ -163,7 +163,7 @@ def _only_numbers(value: Any) -> bool:
 
 
 def _array(leaf: Any) -> NDArray[Any]:
-    return leaf._now() if isinstance(leaf, Tensor) else np.asarray(leaf)
+    return leaf.data if isinstance(leaf, Tensor) else np.asarray(leaf)
 
 
 def _kind(value: Any) -> str:

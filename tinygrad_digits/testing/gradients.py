@@ -286,7 +286,10 @@ class _Stage:
             xs = list(self.points)
             for position, direction in moves.items():
                 xs[position] = xs[position] + t * direction
-            return self._weighted(self.evaluate(xs))
+            try:
+                return self._weighted(self.evaluate(xs))
+            except (ValueError, ArithmeticError):  # outside of the domain, as it was not at the point itself
+                return np.full_like(self.start, np.nan)
 
         return line
 
@@ -302,7 +305,7 @@ class _Stage:
 
     def _complex_slope(self, moves: dict[int, NDArray[Any]]) -> float:
         """The derivative along a direction, to the last bits: for analytic functions f(x + iεv) = f(x) + iε f′(x) v."""
-        xs = [x.astype(complex) if i in moves else x for i, x in enumerate(self.points)]
+        xs = [x.astype(complex) for x in self.points]
         for position, direction in moves.items():
             xs[position].imag = TINY * direction
         return float(sum(np.sum(w * y.imag) for w, y in zip(self.weights, self.evaluate(xs), strict=True))) / TINY
@@ -458,11 +461,7 @@ def _direction(x: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
 
 def _exits(call: Callable[..., Any], arrays: Arrays) -> list[str]:
     """By which of Tensor's methods a function takes tracked numbers out of the graph."""
-    methods = {
-        m: getattr(Tensor, m)
-        for m in ("__float__", "__int__", "item", "numpy", "detach", "tolist")
-        if hasattr(Tensor, m)
-    }
+    methods = {m: getattr(Tensor, m) for m in ("item", "numpy", "detach", "tolist") if hasattr(Tensor, m)}
     watched = {method.__code__: name for name, method in methods.items()} | {Tensor.data.fget.__code__: "data"}  # type: ignore[attr-defined]
     seen: dict[str, None] = {}
 
@@ -477,8 +476,7 @@ def _exits(call: Callable[..., Any], arrays: Arrays) -> list[str]:
         call(*[asarray(x, requires_grad=True) for x in arrays])
     finally:
         sys.setprofile(before)
-    spelt = {"__float__": "float()", "__int__": "int()", "data": ".data"}
-    return [spelt.get(name, f".{name}()") for name in seen]
+    return [f".{name}" + "()" * (name != "data") for name in seen]
 
 
 def _again(f: Any, args: Sequence[Any], order: int, seed: int) -> str:
@@ -517,7 +515,7 @@ def _again(f: Any, args: Sequence[Any], order: int, seed: int) -> str:
 def _code(value: Any) -> str:
     """A value as Python code."""
     if isinstance(value, Tensor):
-        value = value._data
+        value = value.data
     if isinstance(value, np.ndarray | np.generic):
         if value.size > LONG:
             return f"...  # an array of shape {value.shape} and dtype {value.dtype}, too long to print\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import combinations
 from typing import Any
 
@@ -130,7 +131,7 @@ def _memory(run: _Run) -> None:
     results = run.call(*leaves)
     given = dict(zip(run.labels, arrays, strict=True)) | {f"the seed of result {i}": s for i, s in enumerate(seeds)}
     before = {label: x.tobytes() for label, x in given.items()}
-    made = {f"result {i}": y._data for i, y in enumerate(results) if isinstance(y, Tensor)}
+    made = {f"result {i}": y.data for i, y in enumerate(results) if isinstance(y, Tensor)}
     run.backward(results, seeds)
     for label, x in given.items():
         if x.tobytes() != before[label]:
@@ -177,15 +178,17 @@ def _twice(run: _Run) -> None:
         if x.shape != y.shape or x.dtype != y.dtype:
             continue
         same = [x if k == j else a for k, a in enumerate(run.arrays)]
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), suppress(ValueError, ArithmeticError):  # what fits one may not fit the other
             apart = run.pull(same, run.seeds)
             leaves = run.leaves(same)
             leaves[j] = leaves[i]
             run.backward(run.call(*leaves), run.seeds)
             together, total = leaves[i].grad, apart[i] + apart[j]
-        if together is not None and np.all(np.isfinite(total)):
-            labels = f"the gradient of one array given as {run.labels[i]} and {run.labels[j]} is not the sum of both"
-            run.close([together], [total], labels)
+            if together is not None and np.all(np.isfinite(total)):
+                labels = (
+                    f"the gradient of one array given as {run.labels[i]} and {run.labels[j]} is not the sum of both"
+                )
+                run.close([together], [total], labels)
 
 
 def _untracked(run: _Run) -> None:
