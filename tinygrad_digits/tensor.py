@@ -941,7 +941,7 @@ _INSTEAD = {
 
 
 class _Absent:
-    """An attribute that says what to use instead. (A `__getattr__` would slow down all the others by a tenth.)"""
+    """An attribute that says what to use instead; one `__getattr__` would slow down all the others by a tenth."""
 
     def __init__(self, attribute: str) -> None:
         self.attribute = attribute
