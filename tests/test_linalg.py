@@ -59,6 +59,11 @@ def test_the_kinks_of_a_norm(ord, x, expected):
     np.testing.assert_allclose(tg.grad(lambda x: np.linalg.norm(x, ord))(np.array(x)), expected, atol=1e-15)
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_norm_of_negative_order_is_0_for_any_zero():
+    np.testing.assert_array_equal(tg.grad(lambda x: np.linalg.norm(x, -1))(np.array([0.0, 2.0])), [0, 0])
+
+
 def test_a_norm_with_a_zero_among_its_elements_to_second_order():
     check_grads(np.linalg.norm, np.array([0.0, 3.0, 4.0]))
     check_grads(lambda x: np.linalg.norm(x, 3), np.array([0.0, 3.0, 4.0]), atol=1e-5)
@@ -233,10 +238,42 @@ def test_the_rank_of_a_matrix_carries_no_gradient():
 
 
 def test_an_order_of_contractions_may_be_given():
-    xs = np.ones((1, 2)), np.arange(6.0).reshape(2, 3), np.arange(3.0).reshape(3, 1)
-    path, _ = np.einsum_path("ij,jk,kl", *xs, optimize="optimal")
-    check_grads(lambda *xs: np.einsum("ij,jk,kl", *xs, optimize=path), *xs, order=1)
-    assert np.einsum_path("ij,jk,kl", *map(track, xs))[0] == path
+    xs = np.ones((1, 2)), np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(3, 2)
+    path, _ = np.einsum_path("ij,jk,kl->", *xs, optimize="optimal")
+    check_grads(lambda *xs: np.einsum("ij,jk,kl->", *xs, optimize=path), *xs, order=2)
+    assert np.einsum_path("ij,jk,kl->", *map(track, xs), optimize="optimal")[0] == path
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [
+        ("ii->i", [(3, 3)]),
+        ("ii", [(3, 3)]),
+        ("iii->i", [(2, 2, 2)]),
+        ("iij->j", [(2, 2, 3)]),
+        ("ii,i->i", [(1, 1), (3,)]),
+        ("ij->", [(2, 3)]),
+        ("ba", [(2, 3)]),
+        ("ij,ij->", [(1, 3), (2, 3)]),
+        ("ij,ij->i", [(1, 3), (2, 1)]),
+        ("ij,j->ij", [(2, 3), (1,)]),
+        (",i", [(), (2,)]),
+        ("i,j,k->kji", [(2,), (3,), (2,)]),
+        ("...i,...i->...", [(2, 3, 2), (3, 2)]),
+        ("...i,...i", [(2, 2), (3, 1, 2)]),
+        ("...ij,jk...->...ik", [(2, 2, 3), (3, 2, 1)]),
+        ("i...->...", [(2, 3)]),
+        ("ii...->...i", [(2, 2, 3)]),
+        ("i...,i", [(2,), (2,)]),
+    ],
+)
+def test_every_kind_of_sum(subscripts, shapes, optimize):
+    rng = np.random.default_rng(0)
+    xs = [rng.normal(size=shape) for shape in shapes]
+    expected = np.einsum(subscripts, *xs)
+    np.testing.assert_allclose(np.einsum(subscripts, *map(track, xs), optimize=optimize).numpy(), expected)
+    check_grads(lambda *xs: np.einsum(subscripts, *xs, optimize=optimize), *xs)
 
 
 @pytest.mark.filterwarnings("ignore:.*2-dimensional vectors:DeprecationWarning")

@@ -100,7 +100,7 @@ def cofactor_slopes(g, x):
     u, s, vh = np.linalg.svd(x)
     h = u.mT @ g @ vh.mT
     rest = sign(u, vh)[..., None] * products_without_two(s)
-    diagonal = np.matmul(rest, np.diagonal(h, axis1=-2, axis2=-1)[..., None])
+    diagonal = np.matmul(rest, np.diagonal(h, axis1=-2, axis2=-1)[..., None])  # too large by what is subtracted next
     return u @ (np.eye(s.shape[-1], dtype=s.dtype) * diagonal - rest * h.mT) @ vh
 
 
@@ -115,10 +115,9 @@ def products_without(s):
 
 
 def products_without_two(s):
-    """For each pair of numbers: the product of the others; 0 for a number with itself."""
+    """For each pair of numbers: the product of the others."""
     one = np.eye(s.shape[-1], dtype=bool)
-    rest = np.prod(np.where(one[:, None] | one, 1, s[..., None, None, :]), axis=-1, dtype=s.dtype)
-    return np.where(one, 0, rest)
+    return np.prod(np.where(one[:, None] | one, 1, s[..., None, None, :]), axis=-1, dtype=s.dtype)
 
 
 def third_slopes(h, g, x):

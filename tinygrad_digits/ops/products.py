@@ -177,6 +177,7 @@ composites |= {
     np.linalg.cross: cross_in_space,
     np.linalg.multi_dot: multi_dot,
 }
+
 # ------------------------------------------------------------------------------------------------------------- einsum
 
 
