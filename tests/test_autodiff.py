@@ -674,7 +674,7 @@ def test_apply_runs_any_operation_of_the_table():
     array[...] = 9
     np.testing.assert_array_equal(shared.numpy(), [[0, 2], [1, 3]])
     with pytest.raises(TypeError, match="no derivative rule"):
-        tg.apply(np.cumsum, x)
+        tg.apply(np.i0, x)
 
 
 @pytest.mark.parametrize(

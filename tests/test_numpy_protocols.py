@@ -73,7 +73,7 @@ def parts(result):
 
 
 @pytest.mark.parametrize("f", list(functions()))
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::RuntimeWarning")
 def test_no_function_leaves_the_graph_silently(f):
     may_leave = f in autodiff.nondifferentiable
     for args in calls(tg.tensor(ARRAY, requires_grad=True)):
@@ -187,9 +187,9 @@ def test_nondifferentiable_functions_give_what_numpy_gives(f):
             assert a == b
 
 
-@pytest.mark.parametrize("f", [np.cumsum, np.hypot, np.fft.fft, np.interp, np.median], ids=autodiff.name)
+@pytest.mark.parametrize("f", [np.i0, np.unique, np.histogram_bin_edges, np.union1d], ids=autodiff.name)
 def test_functions_without_a_rule_work_on_tensors_that_need_no_gradient(f):
-    args = [ARRAY[0]] * 3 if f is np.interp else [ARRAY, ARRAY][: getattr(f, "nin", 1)]
+    args = [ARRAY, ARRAY] if f is np.union1d else [ARRAY]
     plain = f(*args)
     made = f(*map(tg.tensor, args))
     assert isinstance(made, tg.Tensor)

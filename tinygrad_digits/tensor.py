@@ -648,10 +648,9 @@ class Tensor:
             return _apply(ufunc, inputs, _NO_KEYWORDS)
         if method == "__call__":
             return _call(ufunc, inputs, kwargs)
-        if method == "reduce" and ufunc in _REDUCTIONS:
-            return _call(
-                _REDUCTIONS[ufunc], inputs[:1], {"axis": 0, **dict(zip(("axis",), inputs[1:], strict=False)), **kwargs}
-            )
+        if (method, ufunc) in _AS_FUNCTIONS:
+            axis = dict(zip(("axis",), inputs[1:], strict=False))
+            return _call(_AS_FUNCTIONS[method, ufunc], inputs[:1], {"axis": 0, **axis, **kwargs})
         if method in ("reduce", "accumulate", "outer", "reduceat") and not (
             _recording.get() and _tracked((inputs, kwargs))
         ):
@@ -803,6 +802,16 @@ class Tensor:
         return self._array.device
 
     @property
+    def real(self) -> Tensor:
+        """`numpy.real`."""
+        return apply(np.real, self)
+
+    @property
+    def imag(self) -> Tensor:
+        """`numpy.imag`: 0 for real numbers."""
+        return apply(np.imag, self)
+
+    @property
     def T(self) -> Tensor:  # noqa: N802 - NumPy's name
         """The tensor with its axes in reverse order."""
         return apply(np.transpose, self)
@@ -837,6 +846,52 @@ class Tensor:
     def std(self, axis: int | Shape | None = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
         """`numpy.std`, with gradient 0 where all elements are equal."""
         return apply(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def prod(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
+        """`numpy.prod`; the gradient is right where elements are 0."""
+        return apply(np.prod, self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """`numpy.cumsum`."""
+        return apply(np.cumsum, self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Tensor:
+        """`numpy.cumprod`; the gradient is right where elements are 0."""
+        return apply(np.cumprod, self, axis=axis)
+
+    def round(self, decimals: int = 0) -> Tensor:
+        """`numpy.round`, with gradient 0."""
+        return apply(np.round, self, decimals=decimals)
+
+    def conj(self) -> Tensor:
+        """`numpy.conj`."""
+        return apply(np.conjugate, self)
+
+    conjugate = conj
+
+    def take(self, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Tensor:
+        """`numpy.take`; repeated indices accumulate."""
+        return np.take(self, indices, axis, mode=mode)  # type: ignore[call-overload]
+
+    def compress(self, condition: Any, axis: int | None = None) -> Tensor:
+        """`numpy.compress`."""
+        return np.compress(condition, self, axis)  # type: ignore[return-value]
+
+    def choose(self, choices: Any, *, mode: str = "raise") -> Tensor:
+        """`numpy.choose`: this tensor's whole numbers tell which choice to take."""
+        return np.choose(self, choices, mode=mode)  # type: ignore[call-overload]
+
+    def argsort(self, axis: int | None = -1, kind: Any = None, *, stable: bool | None = None) -> Any:
+        """`numpy.argsort`, untracked."""
+        return _on_arrays(np.argsort, (self,), {"axis": axis, "kind": kind, "stable": stable})
+
+    def argpartition(self, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:
+        """`numpy.argpartition`, untracked."""
+        return _on_arrays(np.argpartition, (self, kth), {"axis": axis, "kind": kind})
+
+    def searchsorted(self, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+        """`numpy.searchsorted`, untracked."""
+        return _on_arrays(np.searchsorted, (self, v), {"side": side, "sorter": sorter})
 
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """`numpy.argmax`, untracked."""
@@ -902,7 +957,7 @@ class Tensor:
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """`numpy.clip`, with gradient 1 at the bounds."""
-        return apply(np.clip, self, a_min=min, a_max=max)
+        return np.clip(self, min, max)  # type: ignore[return-value]
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """`numpy.ndarray.astype`: a copy in another dtype. Integers and truths carry no gradient."""
@@ -997,9 +1052,7 @@ def _call(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
             "x = x + y"
         )
     if func in autodiff.composites:
-        composite = autodiff.composites[func]
-        made = composite(*args, **_known(func, kwargs, _defaults(composite))) if kwargs else composite(*args)
-        return made if type(made) is Tensor else _wrapped(made)
+        return _composed(func, autodiff.composites[func], args, kwargs)
     if func is np.where and len(args) == 1:
         func = np.nonzero
     if func in autodiff.rules:
@@ -1014,6 +1067,24 @@ def _call(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if func in autodiff.nondifferentiable or not (_recording.get() and _tracked((args, kwargs))):
         return _on_arrays(func, args, kwargs)
     raise autodiff.missing_rule(func)
+
+
+def _composed(func: Op, composite: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Call what a function is made of. Where their parameters have the same names, these decide, not the positions."""
+    if len(args) > 1 and _named_alike(func, composite):
+        args, kwargs = args[:1], {**dict(zip(list(_defaults(func))[1:], args[1:], strict=False)), **kwargs}
+    made = composite(*args, **_known(func, kwargs, _defaults(composite))) if kwargs else composite(*args)
+    return made if type(made) is Tensor else _wrapped(made)
+
+
+@cache
+def _named_alike(func: Op, composite: Op) -> bool:
+    """Whether all parameters of a composite are also those of the function it stands for."""
+    if isinstance(func, np.ufunc) or isinstance(composite, np.ufunc):
+        return False
+    parameters = signature(composite).parameters
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    return not variadic and parameters.keys() <= _defaults(func).keys()
 
 
 def _bound(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
@@ -1039,7 +1110,17 @@ def _known(func: Op, given: dict[str, Any], known: Collection[str]) -> dict[str,
     return {k: v for k, v in given.items() if k in known and v is not np._NoValue}
 
 
-_REDUCTIONS: dict[np.ufunc, Op] = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
+_AS_FUNCTIONS: dict[tuple[str, np.ufunc], Op] = {
+    ("reduce", np.add): np.sum,
+    ("reduce", np.multiply): np.prod,
+    ("reduce", np.maximum): np.max,
+    ("reduce", np.minimum): np.min,
+    ("reduce", np.fmax): np.nanmax,
+    ("reduce", np.fmin): np.nanmin,
+    ("accumulate", np.add): np.cumsum,
+    ("accumulate", np.multiply): np.cumprod,
+}
+"""What NumPy's functions call the methods of ufuncs."""
 
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True, "signature": None}
 

@@ -3,9 +3,24 @@
 A file of rules imports NumPy, Python's own modules (math, operator …), the table, and other files of rules; no Tensor.
 """
 
-from . import diagonals, elementwise, grids, indexing, joins, linalg, neural, products, reductions, shapes, windows
+from . import (
+    cumulative,
+    diagonals,
+    elementwise,
+    grids,
+    indexing,
+    joins,
+    linalg,
+    neural,
+    ordering,
+    products,
+    reductions,
+    shapes,
+    windows,
+)
 
 __all__ = [
+    "cumulative",
     "diagonals",
     "elementwise",
     "grids",
@@ -13,6 +28,7 @@ __all__ = [
     "joins",
     "linalg",
     "neural",
+    "ordering",
     "products",
     "reductions",
     "shapes",

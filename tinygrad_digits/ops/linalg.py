@@ -11,8 +11,9 @@ from math import prod
 import numpy as np
 
 from ..autodiff import advice, composites, defvjp, nondifferentiable, primitive
+from .elementwise import nonzero
 from .products import of_real_numbers
-from .reductions import kept, nonzero
+from .reductions import kept
 
 EighResult, QRResult, SlogdetResult, SVDResult = (
     type(f(np.eye(1))) for f in (np.linalg.eigh, np.linalg.qr, np.linalg.slogdet, np.linalg.svd)
