@@ -17,29 +17,38 @@ def evenly(num, endpoint, ndim, dtype):
     return np.linspace(0, 1, num, endpoint, dtype=dtype).reshape(-1, *[1] * ndim)
 
 
-def linspace(start, stop, num=50, endpoint=True, retstep=False, axis=0):
+def cast(x, dtype):
+    """An array in the dtype asked for, if one is."""
+    if dtype is not None and np.dtype(dtype).kind != "f":
+        raise TypeError(f"numbers between Tensors cannot be made in dtype={dtype}: only in floating point")
+    return x if dtype is None else x.astype(dtype)
+
+
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
     """`numpy.linspace`, as means of the ends with changing weights."""
-    start, stop, ndim, dtype = ends(start, stop)
-    weight = evenly(num, endpoint, ndim, dtype)
-    steps = np.moveaxis(np.multiply(start, 1 - weight) + np.multiply(stop, weight), 0, axis)
+    start, stop, ndim, kind = ends(start, stop)
+    weight = evenly(num, endpoint, ndim, kind)
+    steps = cast(np.moveaxis(np.multiply(start, 1 - weight) + np.multiply(stop, weight), 0, axis), dtype)
     parts = num - bool(endpoint)
     return (steps, np.subtract(stop, start) * (1 / parts if parts else np.nan)) if retstep else steps
 
 
-def logspace(start, stop, num=50, endpoint=True, base=10.0, axis=0):
+def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
     """`numpy.logspace`: powers of a base."""
-    start, stop, base, ndim, dtype = ends(start, stop, base)
-    weight = evenly(num, endpoint, ndim, dtype)
-    return np.moveaxis(np.power(base, np.multiply(start, 1 - weight) + np.multiply(stop, weight)), 0, axis)
+    start, stop, base, ndim, kind = ends(start, stop, base)
+    weight = evenly(num, endpoint, ndim, kind)
+    steps = np.power(base, np.multiply(start, 1 - weight) + np.multiply(stop, weight))
+    return cast(np.moveaxis(steps, 0, axis), dtype)
 
 
-def geomspace(start, stop, num=50, endpoint=True, axis=0):
+def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """`numpy.geomspace`: each number is the same multiple of the one before it."""
-    start, stop, ndim, dtype = ends(start, stop)
+    start, stop, ndim, kind = ends(start, stop)
     ratio = np.divide(stop, start)
     if not np.all(ratio > 0):
         raise ValueError("np.geomspace of Tensors needs ends of one sign, neither of them 0")
-    return np.moveaxis(np.multiply(start, np.power(ratio, evenly(num, endpoint, ndim, dtype))), 0, axis)
+    steps = np.multiply(start, np.power(ratio, evenly(num, endpoint, ndim, kind)))
+    return cast(np.moveaxis(steps, 0, axis), dtype)
 
 
 def meshgrid(*xi, sparse=False, indexing="xy"):
@@ -58,7 +67,7 @@ def vander(x, N=None, increasing=False):  # noqa: N803 - NumPy's name
     return np.power(np.expand_dims(x, 1), exponents.astype(x.dtype))
 
 
-def full_like(a, fill_value, dtype=None, shape=None):
+def full_like(a, fill_value, dtype=None, *, shape=None):
     """`numpy.full_like`."""
     zeros = np.zeros_like(a, dtype, shape=shape)
     return (zeros + fitting(fill_value, zeros)).astype(zeros.dtype)
