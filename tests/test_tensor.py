@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import inspect
 import pickle
 import re
 import threading
@@ -546,3 +547,40 @@ def test_how_a_tensor_lies_in_memory():
     np.testing.assert_array_equal(np.frombuffer(tg.tensor([[1.0, 2.0], [3.0, 4.0]]).tobytes("F")), [1, 3, 2, 4])
     x.flags.writeable = False
     x.data[0] = 1.0
+
+
+ROW = np.array([1.0, 2.0, 3.0, 4.0])
+ATTRIBUTES = [attribute for attribute in dir(np.ndarray) if not attribute.startswith("_")]
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_whatever_an_array_has_a_tensor_has_or_says_what_to_use(attribute):
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    if not hasattr(x, attribute):
+        with pytest.raises(AttributeError, match=f"a Tensor has no {attribute}, as an array has: use ") as caught:
+            getattr(x, attribute)
+        assert caught.value.name == attribute
+
+
+FIRST_ARGUMENTS = {
+    **{"astype": (np.float32,), "argpartition": (1,), "choose": ([[5, 6], [7, 8]],), "compress": (ROW > 2,)},
+    **{"dot": (ROW,), "repeat": (2,), "searchsorted": (ROW,), "swapaxes": (0, 1), "take": ([0, 1],), "item": (0,)},
+}
+
+
+@pytest.mark.parametrize("attribute", [a for a in ATTRIBUTES if callable(getattr(np.ndarray, a))])
+def test_a_method_takes_an_arrays_arguments_in_their_order_and_by_their_names(attribute):
+    two = attribute in ("diagonal", "trace", "swapaxes")
+    x = tg.tensor([0, 1] if attribute == "choose" else [ROW, ROW] if two else ROW)
+    if attribute in ("sort", "partition") or not hasattr(x, attribute):
+        return
+    parameters = list(inspect.signature(getattr(np.ndarray, attribute)).parameters.values())
+    optional = [p for p in parameters if p.default is not p.empty]
+    first = FIRST_ARGUMENTS.get(attribute, (4,) if attribute == "reshape" else ())
+    method = getattr(x, attribute)
+    expected = str(method(*first))
+    named = {p.name: p.default for p in optional if p.kind is not p.POSITIONAL_ONLY}
+    placed = [p.default for p in optional if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert str(method(*first, **named)) == expected
+    if all(p.kind is not p.VAR_POSITIONAL for p in parameters):
+        assert str(method(*first, *placed)) == expected

@@ -414,6 +414,17 @@ def _in_place(op: Op, sign: str) -> Callable[[Any, Any], Any]:
     return assign
 
 
+def _method(func: Op, note: str = "") -> Any:
+    """Make a method that takes what NumPy's function takes, and refuses what that refuses of a Tensor."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return _call(func, (self, *args), kwargs)
+
+    method.__name__, method.__doc__ = func.__name__, f"`numpy.{func.__name__}`{note}."
+    method.__signature__ = signature(func)  # type: ignore[attr-defined]
+    return method
+
+
 class Tensor:
     """An n-dimensional array of numbers that records what is computed with it, and can tell gradients.
 
@@ -617,11 +628,11 @@ class Tensor:
         """Give the numbers as an array of your own: a copy."""
         return self._array.copy()
 
-    def item(self) -> Any:
-        """Give the only element as a Python number. ValueError if there are more."""
-        if self._array.size != 1:
+    def item(self, *index: Any) -> Any:
+        """Give the only element, or the one at an index, as a Python number. ValueError if there are more."""
+        if not index and self._array.size != 1:
             raise ValueError(f"item() needs one element, but this tensor has shape {self.shape}")
-        return self._array.item()
+        return self._array.item(*index)
 
     def tolist(self) -> Any:
         """Give the numbers as nested lists."""
@@ -823,125 +834,35 @@ class Tensor:
 
     # ------------------------------------------------------------------------------------------- ndarray's own methods
 
-    def sum(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
-        """`numpy.sum`."""
-        return apply(np.sum, self, axis=axis, keepdims=keepdims)
+    sum, mean, var = _method(np.sum), _method(np.mean), _method(np.var)
+    std = _method(np.std, ", with gradient 0 where all elements are equal")
+    max = _method(np.max, "; ties share the gradient equally")
+    min = _method(np.min, "; ties share the gradient equally")
+    prod = _method(np.prod, "; the gradient is right where elements are 0")
+    cumsum = _method(np.cumsum)
+    cumprod = _method(np.cumprod, "; the gradient is right where elements are 0")
+    round = _method(np.round, ", with gradient 0")
+    conj = conjugate = _method(np.conjugate)
+    take = _method(np.take, "; repeated indices accumulate")
+    repeat, ravel, flatten = _method(np.repeat), _method(np.ravel), _method(np.ravel)
+    dot, trace, diagonal = _method(np.dot), _method(np.trace), _method(np.diagonal, ", but no view")
+    argmax, argmin = _method(np.argmax, ", untracked"), _method(np.argmin, ", untracked")
+    all, any, nonzero = (_method(f, ", untracked") for f in (np.all, np.any, np.nonzero))
+    argsort, argpartition = _method(np.argsort, ", untracked"), _method(np.argpartition, ", untracked")
+    searchsorted = _method(np.searchsorted, ", untracked")
 
-    def mean(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
-        """`numpy.mean`."""
-        return apply(np.mean, self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
-        """`numpy.max`; ties share the gradient equally."""
-        return apply(np.max, self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
-        """`numpy.min`; ties share the gradient equally."""
-        return apply(np.min, self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: int | Shape | None = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
-        """`numpy.var`."""
-        return apply(np.var, self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def std(self, axis: int | Shape | None = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
-        """`numpy.std`, with gradient 0 where all elements are equal."""
-        return apply(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def prod(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Tensor:
-        """`numpy.prod`; the gradient is right where elements are 0."""
-        return apply(np.prod, self, axis=axis, keepdims=keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Tensor:
-        """`numpy.cumsum`."""
-        return apply(np.cumsum, self, axis=axis)
-
-    def cumprod(self, axis: int | None = None) -> Tensor:
-        """`numpy.cumprod`; the gradient is right where elements are 0."""
-        return apply(np.cumprod, self, axis=axis)
-
-    def round(self, decimals: int = 0) -> Tensor:
-        """`numpy.round`, with gradient 0."""
-        return apply(np.round, self, decimals=decimals)
-
-    def conj(self) -> Tensor:
-        """`numpy.conj`."""
-        return apply(np.conjugate, self)
-
-    conjugate = conj
-
-    def take(self, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Tensor:
-        """`numpy.take`; repeated indices accumulate."""
-        return np.take(self, indices, axis, mode=mode)  # type: ignore[call-overload]
-
-    def compress(self, condition: Any, axis: int | None = None) -> Tensor:
+    def compress(self, condition: Any, axis: int | None = None, out: None = None) -> Tensor:
         """`numpy.compress`."""
-        return np.compress(condition, self, axis)  # type: ignore[return-value]
+        return _call(np.compress, (condition, self, axis), {"out": out})
 
-    def choose(self, choices: Any, *, mode: str = "raise") -> Tensor:
-        """`numpy.choose`: this tensor's whole numbers tell which choice to take."""
-        return np.choose(self, choices, mode=mode)  # type: ignore[call-overload]
+    choose = _method(np.choose, ": this tensor's whole numbers tell which choice to take")
 
-    def argsort(self, axis: int | None = -1, kind: Any = None, *, stable: bool | None = None) -> Any:
-        """`numpy.argsort`, untracked."""
-        return _on_arrays(np.argsort, (self,), {"axis": axis, "kind": kind, "stable": stable})
-
-    def argpartition(self, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:
-        """`numpy.argpartition`, untracked."""
-        return _on_arrays(np.argpartition, (self, kth), {"axis": axis, "kind": kind})
-
-    def searchsorted(self, v: Any, side: Any = "left", sorter: Any = None) -> Any:
-        """`numpy.searchsorted`, untracked."""
-        return _on_arrays(np.searchsorted, (self, v), {"side": side, "sorter": sorter})
-
-    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        """`numpy.argmax`, untracked."""
-        return _on_arrays(np.argmax, (self,), {"axis": axis, "keepdims": keepdims})
-
-    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        """`numpy.argmin`, untracked."""
-        return _on_arrays(np.argmin, (self,), {"axis": axis, "keepdims": keepdims})
-
-    def all(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Any:
-        """`numpy.all`, untracked."""
-        return _on_arrays(np.all, (self,), {"axis": axis, "keepdims": keepdims})
-
-    def any(self, axis: int | Shape | None = None, *, keepdims: bool = False) -> Any:
-        """`numpy.any`, untracked."""
-        return _on_arrays(np.any, (self,), {"axis": axis, "keepdims": keepdims})
-
-    def dot(self, b: Any) -> Any:
-        """`numpy.dot`."""
-        return np.dot(self, b)
-
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        """`numpy.trace`."""
-        return np.trace(self, offset, axis1, axis2)
-
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        """`numpy.diagonal`, but no view."""
-        return np.diagonal(self, offset, axis1, axis2)
 
     def reshape(self, *shape: int | Shape, order: str = "C", copy: bool | None = None) -> Tensor:
         """`numpy.reshape`: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
         if order != "C" or copy is not None:
             return _call(np.reshape, (self, _spread(shape)), {"order": order, "copy": copy})
         return apply(np.reshape, self, shape=_spread(shape))
-
-    def ravel(self, order: str = "C") -> Tensor:
-        """`numpy.ravel`."""
-        return _call(np.ravel, (self, order), {})
-
-    def flatten(self, order: str = "C") -> Tensor:
-        """`numpy.ndarray.flatten`."""
-        return _call(np.ravel, (self, order), {})
-
-    def repeat(self, repeats: Any, axis: int | None = None) -> Tensor:
-        """`numpy.repeat`."""
-        return _call(np.repeat, (self, repeats, axis), {})
-
-    def nonzero(self) -> Any:
-        """`numpy.nonzero`, untracked."""
-        return _on_arrays(np.nonzero, (self,), {})
 
     def transpose(self, *axes: int | Shape | None) -> Tensor:
         """`numpy.transpose`: ``t.transpose(1, 0)``, ``t.transpose((1, 0))``, or reversed without arguments."""
@@ -955,22 +876,28 @@ class Tensor:
         """`numpy.squeeze`."""
         return apply(np.squeeze, self, axis=axis)
 
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+    def clip(self, min: Any = None, max: Any = None, out: None = None, **kwargs: Any) -> Tensor:
         """`numpy.clip`, with gradient 1 at the bounds."""
-        return np.clip(self, min, max)  # type: ignore[return-value]
+        return _call(np.clip, (self, min, max), {"out": out, **kwargs})
 
-    def astype(self, dtype: DTypeLike) -> Tensor:
-        """`numpy.ndarray.astype`: a copy in another dtype. Integers and truths carry no gradient."""
+    def astype(
+        self, dtype: DTypeLike, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Tensor:
+        """`numpy.ndarray.astype`: in another dtype. Integers and truths carry no gradient."""
         dtype = np.dtype(dtype)
+        if order != "K":
+            raise TypeError(f"astype(order={order!r}) of a Tensor: it cannot be told how to lie in memory")
+        if not np.can_cast(self.dtype, dtype, casting):
+            raise TypeError(f"astype({dtype}, casting={casting!r}) of {describe(self)}: the casting does not allow it")
         if dtype.kind == "f":
             return _apply(np.astype, (self, dtype), {})
         if dtype.kind == "c" and self._recipe is not None:
             raise TypeError(f"{describe(self)} needs a gradient, and complex numbers have none here. detach() it first")
         return _new(self._array.astype(dtype))
 
-    def copy(self) -> Tensor:
+    def copy(self, order: str = "C") -> Tensor:
         """`numpy.copy`, tracked."""
-        return apply(np.copy, self)
+        return _call(np.copy, (self,), {} if order == "C" else {"order": order})
 
 
 _INSTEAD = {
