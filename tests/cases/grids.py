@@ -55,11 +55,18 @@ def fills(draw_from):
     return (lambda x: np.full_like(x, x, shape=shape)), (x,), lambda x: x + template
 
 
+@st.composite
+def polynomials(draw_from):
+    p = draw_from(draw.arrays(draw.shapes(min_dims=1, max_dims=1, min_side=1, max_side=4)))
+    return np.polyval, (p, draw_from(draw.arrays())), None
+
+
 cases = {
     np.linspace: between(np.linspace, *ALL),
     np.logspace: between(np.logspace, -1, 1, base=st.sampled_from([2, 2.5])),
     np.geomspace: between(np.geomspace, 0.5, 3),
     np.meshgrid: meshes(),
     np.vander: on(draw.arrays(draw.shapes(min_dims=1, max_dims=1), away_from=(0.0,)), powers, np.vander),
+    np.polyval: polynomials(),
     np.full_like: fills(),
 }

@@ -1,4 +1,4 @@
-"""Arrays made by rule of a few numbers: linspace and its kin, meshgrid, vander, full_like. All are made of others."""
+"""Arrays made by rule of others: linspace and its kin, meshgrid, vander, polyval, full_like. All are composites."""
 
 import numpy as np
 
@@ -67,6 +67,14 @@ def vander(x, N=None, increasing=False):  # noqa: N803 - NumPy's name
     return np.power(np.expand_dims(x, 1), exponents.astype(x.dtype))
 
 
+def polyval(p, x):
+    """`numpy.polyval`: a polynomial's value by Horner's rule, the highest power first."""
+    value = np.zeros_like(x)
+    for i in range(len(p)):
+        value = value * x + p[i]
+    return value
+
+
 def full_like(a, fill_value, dtype=None, *, shape=None):
     """`numpy.full_like`."""
     zeros = np.zeros_like(a, dtype, shape=shape)
@@ -79,6 +87,7 @@ composites |= {
     np.geomspace: geomspace,
     np.meshgrid: meshgrid,
     np.vander: vander,
+    np.polyval: polyval,
     np.full_like: full_like,
 }
 

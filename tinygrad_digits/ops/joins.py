@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..autodiff import composites, defvjp_each, primitive
+from ..autodiff import advice, composites, defvjp_each, primitive
 from .shapes import along
 
 
@@ -148,4 +148,9 @@ composites |= {
     np.hsplit: split_along(1, np.hsplit),
     np.vsplit: split_along(0, np.vsplit),
     np.dsplit: split_along(2, np.dsplit),
+}
+
+advice |= {
+    np.apply_along_axis: "use functions that take an axis, or np.stack the results for each row",
+    np.apply_over_axes: "use functions that take several axes: np.sum(x, axis=(0, 1))",
 }
