@@ -36,6 +36,8 @@ _WANTED = {(False, False): (), (False, True): (1,), (True, False): _FIRST, (True
 _SCALARS = frozenset({int, float, bool})
 _CONSTANTS = frozenset({int, float, bool, str, type(None)})
 
+_USUAL = frozenset({"axis", "keepdims"})
+
 Shape = tuple[int, ...]
 
 
@@ -418,6 +420,8 @@ def _method(func: Op, note: str = "") -> Any:
     """Make a method that takes what NumPy's function takes, and refuses what that refuses of a Tensor."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not args and kwargs.keys() <= _USUAL and func in autodiff.rules:  # in half the time
+            return _apply(func, (self,), kwargs)
         return _call(func, (self, *args), kwargs)
 
     method.__name__, method.__doc__ = func.__name__, f"`numpy.{func.__name__}`{note}."
@@ -856,7 +860,6 @@ class Tensor:
         return _call(np.compress, (condition, self, axis), {"out": out})
 
     choose = _method(np.choose, ": this tensor's whole numbers tell which choice to take")
-
 
     def reshape(self, *shape: int | Shape, order: str = "C", copy: bool | None = None) -> Tensor:
         """`numpy.reshape`: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
