@@ -1,5 +1,7 @@
 """Every rule in the table against NumPy and finite differences; and what a gradient is where calculus is silent."""
 
+from math import erf
+
 import numpy as np
 import pytest
 from cases import cases, kinks
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_digits as tg
 from tinygrad_digits import autodiff
+from tinygrad_digits.ops import activations
 from tinygrad_digits.ops.neural import softmax_cross_entropy
 from tinygrad_digits.testing import check_grads, check_invariants
 from tinygrad_digits.testing import strategies as draw
@@ -222,7 +225,12 @@ def test_a_branch_not_taken_adds_nothing_to_gradients_shared_with_it():
 # -------------------------------------------------------------------------------------- lists, integers, extreme values
 
 
-@pytest.mark.parametrize("op", [tg.sigmoid, tg.relu, tg.softmax, tg.log_softmax, tg.logsumexp], ids=autodiff.name)
+ACTIVATIONS = [tg.softplus, tg.log_sigmoid, tg.leaky_relu, tg.elu, tg.selu, tg.silu, tg.gelu]
+
+
+@pytest.mark.parametrize(
+    "op", [tg.sigmoid, tg.relu, tg.softmax, tg.log_softmax, tg.logsumexp, *ACTIVATIONS], ids=autodiff.name
+)
 @pytest.mark.parametrize(
     "x",
     [
@@ -261,6 +269,46 @@ def test_sigmoid_in_every_dtype_and_at_every_size(dtype):
 def test_relu_keeps_dtype(dtype):
     assert tg.relu(np.ones(2, dtype)).dtype == dtype
     assert tg.relu(tg.tensor(np.ones(2, dtype))).dtype == dtype
+
+
+@pytest.mark.parametrize("op", ACTIVATIONS, ids=autodiff.name)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_activations_far_out_in_every_dtype(op, dtype):
+    x = np.array([-INF, -6e4, -50, 50, 6e4, INF], dtype)
+    below, above = {
+        tg.log_sigmoid: (x[:3], [0, 0, 0]),
+        tg.leaky_relu: (x[:3] * 0.01, x[3:]),
+        tg.elu: ([-1, -1, -1], x[3:]),
+        tg.selu: ([-1.7580993408473766] * 3, x[3:] * dtype(1.0507009873554805)),
+    }.get(op, ([0, 0, 0], x[3:]))
+    found = op(x)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, np.array([*below, *above], dtype), rtol=4 * np.finfo(dtype).eps, atol=1e-20)
+    assert op(tg.tensor(x)).dtype == dtype
+    assert np.isnan(op(dtype(NAN)))
+
+
+def test_gelu_is_about_the_exact_one():
+    x = np.linspace(-6, 6, 1201)
+    exact = x * [(1 + erf(v / 2**0.5)) / 2 for v in x]
+    np.testing.assert_allclose(tg.gelu(x), exact, atol=5e-4)
+
+
+@given(data=st.data())
+@pytest.mark.parametrize(
+    ("f", "reference"),
+    [
+        (tg.selu, lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * (np.exp(x) - 1))),
+        (activations.hard_tanh, lambda x: np.minimum(np.maximum(x, -1), 1)),
+        (activations.soft_sign, lambda x: x / (1 + np.sqrt(x * x))),
+        (activations.glu, lambda x: x[..., :1] / (1 + np.exp(-x[..., 1:]))),
+        (lambda x: activations.glu(x, axis=0), lambda x: x[:1] / (1 + np.exp(-x[1:]))),
+    ],
+)
+def test_activations_made_of_others(f, reference, data):
+    x = data.draw(draw.numbers((2, 2), away_from=(0.0, -1.0, 1.0)))
+    np.testing.assert_allclose(f(x), reference(x), rtol=1e-14)
+    check_grads(f, x)
 
 
 def test_logsumexp_of_nothing_and_of_nothing_but_minus_infinity():

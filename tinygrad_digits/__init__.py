@@ -3,6 +3,7 @@
 from . import nn, optim, testing
 from .autodiff import defvjp, primitive
 from .io import load, save
+from .ops.activations import elu, gelu, leaky_relu, log_sigmoid, selu, silu, softplus
 from .ops.indexing import index_update
 from .ops.neural import log_softmax, logsumexp, relu, sigmoid, softmax
 from .tensor import Tensor, apply, asarray, is_recording, no_grad, tensor
@@ -13,6 +14,8 @@ __all__ = [
     "apply",
     "asarray",
     "defvjp",
+    "elu",
+    "gelu",
     "grad",
     "hessian",
     "hvp",
@@ -20,7 +23,9 @@ __all__ = [
     "is_recording",
     "jacobian",
     "jvp",
+    "leaky_relu",
     "load",
+    "log_sigmoid",
     "log_softmax",
     "logsumexp",
     "nn",
@@ -29,8 +34,11 @@ __all__ = [
     "primitive",
     "relu",
     "save",
+    "selu",
     "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
     "tensor",
     "testing",
     "value_and_grad",

@@ -9,6 +9,7 @@ A kink is ``(name, function, arguments, the gradient there)``.
 """
 
 from . import (
+    activations,
     cumulative,
     diagonals,
     elementwise,
@@ -26,7 +27,7 @@ from . import (
 
 FAMILIES = (
     *(elementwise, reductions, cumulative, ordering, shapes, joins, indexing, windows, grids),
-    *(products, diagonals, linalg, neural),
+    *(products, diagonals, linalg, neural, activations),
 )
 
 cases = {op: case for family in FAMILIES for op, case in family.cases.items()}

@@ -4,6 +4,7 @@ A file of rules imports NumPy, Python's own modules (math, operator …), the ta
 """
 
 from . import (
+    activations,
     cumulative,
     diagonals,
     elementwise,
@@ -20,6 +21,7 @@ from . import (
 )
 
 __all__ = [
+    "activations",
     "cumulative",
     "diagonals",
     "elementwise",
