@@ -215,6 +215,33 @@ def test_std_of_equal_numbers_whose_mean_is_inexact():
     np.testing.assert_allclose(tg.grad(np.std)(x), 0, atol=1e-12)
 
 
+def test_nan_is_the_median_of_numbers_some_of_which_are_nan():
+    x = np.array([[1.0, NAN, 0.0], [1.0, 2.0, 4.0]])
+    for f in np.median, lambda x, axis: np.quantile(x, 0.1, axis), lambda x, axis: np.percentile(x, [40], axis):
+        np.testing.assert_allclose(f(tg.tensor(x, requires_grad=True), axis=1).numpy(), f(x, axis=1), rtol=1e-15)
+
+
+@pytest.mark.parametrize("q", [0.25, np.float32(0.25), np.array(0.25), [0.25, 0.5], 0, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_quantiles_have_the_dtype_that_numpys_have(q, dtype):
+    x = np.array([3, 1, 2, 7], dtype)
+    for f, q_of_f in (np.quantile, q), (np.percentile, np.multiply(q, 100) if isinstance(q, list) else q * 100):
+        expected = f(x, q_of_f)
+        found = f(tg.tensor(x), q_of_f)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("f", [np.median, np.ptp, np.nanstd, np.diff, np.cumprod, np.gradient, np.sort, np.modf])
+def test_whole_numbers_become_what_numpy_makes_of_them(f):
+    x = np.array([3, 1, 4, 1])
+    found, expected = f(tg.tensor(x)), f(x)
+    pairs = zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]
+    for a, b in pairs:
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a.numpy(), b)
+
+
 def test_a_branch_not_taken_adds_nothing_to_gradients_shared_with_it():
     x = tg.tensor([0.0, 4.0], requires_grad=True)
     safe = np.where(x > 0, x, 1.0)  # where selects; what is made inside a branch must be kept finite

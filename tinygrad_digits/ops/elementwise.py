@@ -8,7 +8,6 @@ resting there can still move inside. A bound gets the gradient of what it cut of
 import numpy as np
 
 from ..autodiff import advice, composites, defvjp, nondifferentiable, primitive
-from .indexing import operand
 
 LOG_2, LOG_10, DEGREE = float(np.log(2)), float(np.log(10)), float(np.pi / 180)
 
@@ -203,6 +202,7 @@ def float_power(x, y):
 
 def modf(x):
     """`numpy.modf`: the fraction and the whole number, both with the sign of x; infinities have no fraction."""
+    x = np.divide(x, 1)  # whole numbers give floating-point ones
     bounded = np.where(np.isinf(x), 0, x)
     return bounded - np.trunc(bounded), np.trunc(x)
 
@@ -211,10 +211,8 @@ def select(condlist, choicelist, default=0):
     """`numpy.select`: at each place the choice of the first condition that holds."""
     out = default
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
-        if operand(condition).dtype.kind != "b":
-            raise TypeError(
-                f"np.select needs conditions that are truths, and one is of dtype {operand(condition).dtype}"
-            )
+        if np.result_type(condition) != np.bool:
+            raise TypeError(f"np.select needs conditions that are truths, and one is of {np.result_type(condition)}")
         out = np.where(condition, choice, out)
     return out
 

@@ -126,7 +126,7 @@ def ordered(a, q, axis, method, keepdims, skip_nan):
     if method not in PLACES:
         raise TypeError(f"quantiles of a Tensor have no derivative rule for method={method!r}: use one of {[*PLACES]}")
     a = operand(a)
-    q = np.asarray(q, a.dtype if a.dtype.kind == "f" else float) if isinstance(q, int | float) else operand(q)
+    q = np.asarray(q, a.dtype if a.dtype.kind == "f" else None) if type(q) in (int, float) else operand(q)
     if not np.all((q >= 0) & (q <= 1)):
         raise ValueError("quantiles must be from 0 to 1, percentiles from 0 to 100")
     line = np.sort(lines(a, axis), axis=0)
@@ -138,7 +138,7 @@ def ordered(a, q, axis, method, keepdims, skip_nan):
     share = place - low
     low, high = (np.astype(i, int) for i in (low, np.ceil(place)))
     y = np.take_along_axis(line, low, axis=0) * (1 - share) + np.take_along_axis(line, high, axis=0) * share
-    if not skip_nan:
+    if not skip_nan and a.dtype.kind == "f":
         y = np.where(missing[-1:], np.nan, y)
     rest = kept(line[0], a, axis, False).shape if keepdims else y.shape[1:]
     return np.reshape(y, (*q.shape, *rest))
