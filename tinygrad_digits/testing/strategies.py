@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the arrays, axes and indices that array functions take.
+"""Hypothesis strategies for the arrays, axes and indices that array functions take, and property tests in one line.
 
 Numbers are drawn from a grid, so that they are of ordinary size and as far from each other, and from the points at
 which a function has a kink, as finite differences need. Shapes include (), sizes 0 and 1.
@@ -6,14 +6,26 @@ which a function has a kink, as finite differences need. Shapes include (), size
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from ..autodiff import name
+from ..tensor import Tensor, asarray
+from .gradients import check_grads
 from .layouts import LAYOUTS
+
+try:
+    from hypothesis import given
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as hnp
+except ImportError as error:
+    raise ImportError(
+        "tinygrad_digits.testing.strategies needs Hypothesis: python -m pip install 'tinygrad_digits[testing]'. "
+        "check_grads does without"
+    ) from error
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -90,3 +102,100 @@ def indices(shape: Shape) -> Strategy:
 def layouts() -> Strategy:
     """Functions that give an array another layout in memory."""
     return st.sampled_from(list(LAYOUTS)).map(LAYOUTS.__getitem__)
+
+
+def laid_out(arrays: Strategy) -> Strategy:
+    """The arrays that a strategy draws, in any layout: Fortran's, strided, backward, read-only, big-endian."""
+    return st.tuples(arrays, layouts()).map(lambda drawn: drawn[1](drawn[0]))
+
+
+def tensors(arrays: Strategy | None = None, *, requires_grad: bool = True) -> Strategy:
+    """Tensors of the arrays that a strategy draws, in any layout; leaves that share the array's memory.
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> from tinygrad_digits.testing import strategies as draw
+    >>> @given(draw.tensors())
+    ... def test(x):
+    ...     assert (x + x).requires_grad
+    >>> test()
+    """
+    drawn = laid_out(_any_arrays() if arrays is None else arrays)
+    return drawn.map(lambda x: asarray(x, requires_grad=requires_grad))
+
+
+def _any_arrays() -> Strategy:
+    return arrays()
+
+
+def matmul_operands(max_side: int = 3, **kwargs: Any) -> Strategy:
+    """Pairs of arrays for ``x @ y``: vectors, matrices, and stacks of matrices that broadcast; see `numbers`."""
+    drawn = hnp.mutually_broadcastable_shapes(signature=np.matmul.signature, max_dims=1, min_side=0, max_side=max_side)
+    return drawn.flatmap(lambda found: st.tuples(*[numbers(s, **kwargs) for s in found.input_shapes]))
+
+
+@st.composite
+def einsum_operands(
+    draw: Any, max_operands: int = 3, max_side: int = 3, **kwargs: Any
+) -> tuple[str, tuple[Array, ...]]:
+    """Subscripts of `numpy.einsum` and the arrays they are for: products, traces, diagonals, sums, outer products.
+
+    ``np.einsum(subscripts, *arrays)`` is how to call it.
+    """
+    sides = {letter: draw(st.integers(1, max_side)) for letter in "ijkl"}
+    word = st.lists(st.sampled_from("ijkl"), max_size=3).map("".join)
+    inputs = draw(st.lists(word, min_size=1, max_size=max_operands))
+    used = sorted(set("".join(inputs)))
+    kept = draw(st.lists(st.sampled_from(used), unique=True, max_size=3)) if used else []
+    xs = tuple(draw(numbers(tuple(sides[letter] for letter in term), **kwargs)) for term in inputs)
+    return f"{','.join(inputs)}->{''.join(kept)}", xs
+
+
+def gradcheck_test(
+    *domain: Strategy, oracle: Callable[..., Any] | None = None, order: int = 2, **options: Any
+) -> Callable[[Callable[..., Any]], Callable[[], None]]:
+    """Turn a function into a property test of its derivatives: one line above it says where to draw its arguments.
+
+    Parameters
+    ----------
+    *domain : strategy
+        One for each argument; or a single one that draws tuples of all, as `broadcastable` does. Stay away from kinks.
+    oracle : callable, optional
+        What gives the same values from NumPy arrays by other means.
+    order : int
+        To which order derivatives are checked.
+    **options
+        Others of `check_grads`.
+
+    Returns
+    -------
+    callable
+        A decorator. What it makes is called without arguments, by pytest or by hand.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_digits.testing import strategies as draw
+    >>> @draw.gradcheck_test(draw.broadcastable((0.3, 3), (-2, 2)), oracle=np.power)
+    ... def test_power(x, y):
+    ...     return np.exp(y * np.log(x))
+    >>> test_power()
+    >>> test_sine = draw.gradcheck_test(draw.arrays())(np.sin)
+    """
+
+    def decorate(f: Callable[..., Any]) -> Callable[[], None]:
+        def test(drawn: tuple[Any, ...], layout: Callable[[Array], Array]) -> None:
+            args = drawn[0] if len(drawn) == 1 and isinstance(drawn[0], tuple) else drawn
+            args = tuple(layout(x) if isinstance(x, np.ndarray) else x for x in args)
+            if oracle is not None:
+                found = f(*args)
+                found = found.numpy() if isinstance(found, Tensor) else found
+                np.testing.assert_allclose(found, oracle(*args), rtol=1e-7, atol=1e-12)
+            check_grads(f, *args, order=order, **options)
+
+        test.__name__ = test.__qualname__ = getattr(f, "__name__", name(f))  # Hypothesis's database goes by it, too
+        test.__module__, test.__doc__ = getattr(f, "__module__", None) or __name__, f.__doc__
+        return given(st.tuples(*domain), layouts())(test)
+
+    return decorate
