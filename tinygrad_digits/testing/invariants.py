@@ -117,7 +117,9 @@ def _shape_and_dtype(run: _Run) -> None:
     run.backward(run.call(*leaves), run.seeds)
     for label, x, leaf in zip(run.labels, run.arrays, leaves, strict=True):
         g = leaf.grad
-        if g is not None and not (type(g) is np.ndarray and g.shape == x.shape and g.dtype == x.dtype):
+        if g is not None and not (
+            type(g) is np.ndarray and g.shape == x.shape and g.dtype.newbyteorder("=") == x.dtype.newbyteorder("=")
+        ):
             raise AssertionError(
                 f"the gradient by {label} is a {type(g).__name__} of shape {np.shape(g)} and dtype "
                 f"{getattr(g, 'dtype', None)}: it must be an ndarray of shape {x.shape} and dtype {x.dtype}"

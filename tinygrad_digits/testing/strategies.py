@@ -137,7 +137,7 @@ def matmul_operands(max_side: int = 3, **kwargs: Any) -> Strategy:
 
 @st.composite
 def einsum_operands(
-    draw: Any, max_operands: int = 3, max_side: int = 3, **kwargs: Any
+    draw: Any, /, max_operands: int = 3, max_side: int = 3, **kwargs: Any
 ) -> tuple[str, tuple[Array, ...]]:
     """Subscripts of `numpy.einsum` and the arrays they are for: products, traces, diagonals, sums, outer products.
 
