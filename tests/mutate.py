@@ -150,7 +150,7 @@ def different(old, new):
 
 def reached(op):
     """The code of all functions that an operation's rules call, and theirs."""
-    row = autodiff.rules[op]
+    row = autodiff.rules.get(op) or (autodiff.composites[op],)
     stack = [row.rule] if hasattr(row, "rule") else list(row)
     found = set()
     while stack:
@@ -230,8 +230,7 @@ def main(share=1.0, *names):
     """Try the mutants, and report."""
     warnings.simplefilter("error")
     started = time.perf_counter()
-    keys = {autodiff.key(op): op for op in cases if autodiff.key(op) in autodiff.rules}
-    reach = {op: reached(key) for key, op in keys.items()}
+    reach = {op: reached(autodiff.key(op)) for op in cases}
     examples = {op: drawn(op) for op in reach}
     silent = list(kinks())
     for op in reach:
@@ -255,7 +254,7 @@ def main(share=1.0, *names):
             affected = [op for op, codes in reach.items() if any(old in codes for old, _ in pairs)]
             live = [(f, new, old) for old, new in pairs for f in functions.get(old, ())]
             if not affected or not live:
-                continue  # no rule: a composite
+                continue  # nothing that is checked uses it
             if (place, change) in EQUIVALENT:
                 equivalent += 1
                 continue

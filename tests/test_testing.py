@@ -6,7 +6,7 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_digits as tg
-from tinygrad_digits.testing import check_grads, numerical_grad
+from tinygrad_digits.testing import NonDifferentiablePoint, check_grads, check_invariants, numerical_grad
 from tinygrad_digits.testing import strategies as draw
 
 
@@ -227,3 +227,151 @@ def test_axes_and_indices_are_valid(data):
 )
 def test_the_awkward_ones_are_drawn(strategy, wanted):
     find(strategy, wanted, settings=settings(max_examples=2000, database=None))
+
+
+# ------------------------------------------------------------------------------------- what the checker says of a point
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "says"),
+    [
+        (np.abs, [0.0, 1.0], r"element \(0,\), .* its slope is -0.\d+ to the left and 0.\d+ to the right"),
+        (lambda x: np.maximum(x, 1.0), 1.0, "its slope is 0 to the left"),
+        (np.floor, 2.0, "its value jumps by"),
+        (np.sqrt, 0.0, "no finite value to the left"),
+        (lambda x: np.maximum(x, 0.0) * x, 0.0, "order 2: .* no derivative: its slope"),
+    ],
+)
+def test_kinks_are_told_from_wrong_rules(f, x, says):
+    with pytest.raises(NonDifferentiablePoint, match=says):
+        check_grads(f, np.array(x), invariants=False)
+
+
+def changing(x):
+    x *= 2
+    return x
+
+
+@pytest.mark.parametrize(
+    ("f", "error", "says"),
+    [
+        (lambda x: None, AssertionError, "returned None: .* Is a return missing"),
+        (lambda x: (), AssertionError, "returned an empty tuple"),
+        (lambda x: "text", AssertionError, "returned a str"),
+        (lambda x: np.argmax(x), AssertionError, "dtype int64, which has no derivative"),
+        (lambda x: x > 0, AssertionError, "dtype bool, which has no derivative"),
+        (lambda x: np.log(x - 5), AssertionError, r"the result is nan at \(0,\)"),
+        (lambda x: x * np.random.default_rng().normal(), AssertionError, "hold them still"),
+        (lambda x: x + x.item() if x.size == 1 else x + np.max(x.data), AssertionError, r"leaves the graph: .*\.data"),
+        (lambda x: np.asarray(x) * 2, TypeError, "leave the graph"),
+        (changing, AssertionError, "changed an argument. Have it work on a copy"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_bad_functions_are_named_with_the_fix(f, error, says):
+    with pytest.raises(error, match=says):
+        check_grads(f, np.array([1.0, 3.0]))
+
+
+def test_a_check_of_nothing_is_refused():
+    with pytest.raises(TypeError, match="nothing to differentiate by: arguments: an int"):
+        check_grads(np.sin, 1)
+    with pytest.raises(TypeError, match="arguments: none"):
+        check_grads(lambda: 1.0)
+    for order in 0, -1, 1.5:
+        with pytest.raises(ValueError, match="checks nothing"):
+            check_grads(np.sin, 1.0, order=order)
+    with pytest.raises(TypeError, match="function to check"):
+        check_grads(1.0, 1.0)
+
+
+def test_modules_nested_arguments_and_generators():
+    model = tg.nn.Sequential(tg.nn.Linear(3, 2), tg.nn.Sigmoid())
+    before = model.state_dict()
+    result = check_grads(model, np.ones((2, 3)))
+    assert [c.argument for c in result.checks[:3]] == [
+        "parameter 0.weight",
+        "parameter 0.bias",
+        "argument 0 (x)",
+    ] or len(result.checks) > 3
+    assert all(np.array_equal(before[k], v) for k, v in model.state_dict().items())
+    check_grads(lambda d, n: d["w"] * n + d["b"][0], {"w": np.ones(2), "b": [np.ones(2, np.float32)]}, 3)
+    check_grads(lambda x, rng: x * rng.normal(), 1.0, np.random.default_rng(0))
+
+
+def test_large_arguments_are_checked_along_directions_and_the_fault_is_found():
+    wrong = op(cube, lambda g, out, x: g * 3 * x**2 * np.where(np.arange(300) == 123, 1.5, 1))
+    with pytest.raises(AssertionError, match=r"element \(123,\), is wrong"):
+        check_grads(wrong, np.linspace(1, 2, 300))
+
+
+def test_a_rule_wrong_for_one_layout_or_dtype_is_caught():
+    ravelled = op(
+        lambda x: np.ravel(x), lambda g, out, x: np.reshape(g, x.shape, order="F" if np.isfortran(x) else "C")
+    )
+    check_grads(ravelled, X, order=1, invariants=False)
+    with pytest.raises(AssertionError, match="is wrong"):
+        check_grads(ravelled, np.asfortranarray(X), order=1, invariants=False)
+    with pytest.raises(AssertionError, match="another for arrays of layout"):
+        check_grads(ravelled, X, order=1)
+    single = op(cube, lambda g, out, x: g * 3 * x**2 * (1.01 if x.dtype == np.float32 else 1))
+    check_grads(single, X, order=1)
+    with pytest.raises(AssertionError, match="is wrong"):
+        check_grads(single, X.astype(np.float32), order=1)
+
+
+KEPT = []
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        (lambda g, out, x: g * 3 * x**2 + np.mean(x) * 1e-9 * np.sign(g), "not linear in the seed"),
+        (lambda g, out, x: KEPT.append(g) or g * 3 * x**2, None),
+    ],
+)
+def test_invariants_are_noticed(rule, says):
+    if says:
+        with pytest.raises(AssertionError, match=says):
+            check_invariants(op(cube, rule), X)
+    else:
+        check_invariants(op(cube, rule), X, order=1)
+
+
+def test_a_graph_that_outlives_its_use_is_noticed():
+    with pytest.raises(AssertionError, match="outlive it"):
+        check_invariants(lambda x: KEPT.append(np.exp(x)) or KEPT[-1] * 2, X)
+    KEPT.clear()
+
+
+NASTY = {
+    "curved": lambda r: (lambda x: np.sin(100 * x), r.uniform(-2, 2, 3)),
+    "curved, without complex step": lambda r: (lambda x: np.sin(1e3 * np.abs(x)), r.uniform(0.5, 2, 2)),
+    "tiny": lambda r: (lambda x: 1e-12 * np.exp(x), r.normal(size=3)),
+    "huge": lambda r: (lambda x: 1e12 * np.exp(x), r.normal(size=3)),
+    "tiny argument": lambda r: (lambda x: np.log(np.abs(x)), r.uniform(1e-10, 1e-9, 3)),
+    "cancellation": lambda r: (lambda x: np.abs(1e8 + np.sin(x)) - 1e8, r.normal(size=3)),
+    "near a kink": lambda r: (np.abs, r.choice([-1, 1], 3) * 10.0 ** r.uniform(-5, -2, 3)),
+    "saturated": lambda r: (lambda x: tg.softmax(x), r.uniform(-9, 9, (2, 3))),
+    "constant": lambda r: (lambda x: tg.softmax(x), r.normal(size=(2, 1))),
+    "single": lambda r: (lambda x: np.exp(x) * np.sum(x * x), r.normal(size=4).astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_right_but_nasty_functions_pass(name):
+    for seed in range(10):
+        f, x = NASTY[name](np.random.default_rng(seed))
+        check_grads(f, x, seed=seed, invariants=seed == 0)
+
+
+@draw.gradcheck_test(draw.broadcastable((0.3, 3), (-2, 2)), oracle=np.power)
+def test_a_property_test_in_one_line(x, y):
+    return np.exp(y * np.log(x))
+
+
+@given(draw.einsum_operands(), draw.matmul_operands(), draw.tensors())
+def test_operands_fit(einsum, matmul, t):
+    np.einsum(einsum[0], *einsum[1])
+    np.matmul(*matmul)
+    assert t.requires_grad
