@@ -375,3 +375,7 @@ def test_operands_fit(einsum, matmul, t):
     np.einsum(einsum[0], *einsum[1])
     np.matmul(*matmul)
     assert t.requires_grad
+
+
+def test_numbers_next_to_nothing_do_not_take_forever():
+    check_grads(lambda x: np.sum(np.exp(x)), np.array([2.2250738585072014e-308, 14.0]))

@@ -89,6 +89,7 @@ class SGD:
     def step(self) -> None:
         """Update each parameter that has a gradient, in place."""
         dtype = None
+        momentum, decay = self.momentum, self.weight_decay
         for i, (p, buffer) in enumerate(zip(self.params, self._buffers, strict=True)):
             g = p.grad
             if g is None:
@@ -100,16 +101,16 @@ class SGD:
                 lr = np.array(self.lr, dtype)  # NumPy takes twice as long with a Python number
             x = p._now()
             rate = lr
-            if self.weight_decay:
-                g = np.add(g, np.multiply(x, self.weight_decay, buffer), buffer)
-            if self.momentum:
+            if decay:
+                g = np.add(g, np.multiply(x, decay, buffer), buffer)
+            if momentum:
                 v = self._velocities[i]
                 if v is None:
                     v = self._velocities[i] = np.zeros_like(buffer)
-                np.add(np.multiply(v, self.momentum, v), g, v)
+                np.add(np.multiply(v, momentum, v), g, v)
                 if self.nesterov:
                     np.subtract(x, np.multiply(g, lr, buffer), x)
-                    rate = lr * self.momentum
+                    rate = lr * momentum
                 g = v
             np.subtract(x, np.multiply(g, rate, buffer), x)
             p._updated()

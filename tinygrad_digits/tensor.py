@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import autodiff
-from .autodiff import LEAF, Op, describe, name
+from .autodiff import CLOSED, LEAF, Op, describe, name
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _is_recording = _recording.get
@@ -180,7 +180,7 @@ class Frozen(np.ndarray):
 
     def seal(self) -> NDArray[Any]:
         """Write no more: give a plain array over this memory."""
-        self.flags.writeable = False
+        self.setflags(write=False)
         return self.view(np.ndarray)
 
 
@@ -199,9 +199,11 @@ def _fixed_memory(array: NDArray[Any]) -> bool:
 
 def _checked(data: Any, op: Op, args: tuple[Any, ...]) -> NDArray[Any]:
     """An operation's result, not yet known to be one array of numbers, as one."""
+    if isinstance(data, np.floating):
+        return np.asarray(data)  # NumPy's scalars become arrays again
     if not isinstance(data, np.generic | np.ndarray | int | float | complex):
         raise TypeError(f"{name(op)} returned a {type(data).__name__}: what Tensors pass through returns one array")
-    array = np.asarray(data)  # NumPy's scalars become arrays again
+    array = np.asarray(data)
     if array.dtype.kind not in "fiubc":
         operands = ", ".join(type(a).__name__ for a in args)
         raise TypeError(f"{name(op)} of {operands} gives dtype {array.dtype}, and a Tensor holds numbers of NumPy's")
@@ -580,7 +582,8 @@ class Tensor:
                 seed = seed._array
             stored = {id(seed)}
             found = autodiff.sweep({self: seed}, create_graph=create_graph, keep=retain_graph)
-            if all(node._recipe is autodiff.CLOSED for node in found):
+            end = next(iter(found), None)
+            if end is not None and end._recipe is CLOSED and all(node._recipe is CLOSED for node in found):
                 raise RuntimeError(
                     f"backward() on {describe(self)}, which a transform such as tg.grad made inside the function that "
                     "it differentiates: nobody can have its gradient. Return it from the function, and use tg.vjp"

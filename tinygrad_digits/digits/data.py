@@ -276,5 +276,5 @@ def _batches(arrays: tuple[Array, ...], size: int, order: Array | None, count: i
 def _gathered(array: Array, rows: Array) -> Array:
     """Some rows, in memory that is known to stay as it is, so that they need not be copied when they are recorded."""
     piece = Frozen((len(rows), *array.shape[1:]), array.dtype)
-    array.take(rows, axis=0, out=piece, mode="clip")  # the rows are known to be there: nothing to check
+    array.take(rows, 0, piece, "clip")  # the rows are known to be there: nothing to check
     return piece.seal()

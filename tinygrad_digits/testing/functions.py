@@ -23,7 +23,6 @@ from ..tensor import tensor as make_tensor
 from ..transforms import _leaves
 
 Arrays = list[NDArray[Any]]
-GENERATORS = np.random.Generator | np.random.RandomState | np.random.BitGenerator
 
 
 class Subject:
@@ -144,7 +143,8 @@ def _rebuilt(value: Any, supply: Iterator[Any]) -> Any:
     if isinstance(value, list | tuple):
         parts = [_rebuilt(part, supply) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return copy.deepcopy(value) if isinstance(value, GENERATORS) else value
+    generators = np.random.Generator | np.random.RandomState | np.random.BitGenerator
+    return copy.deepcopy(value) if isinstance(value, generators) else value
 
 
 def _is_floating(value: Any) -> bool:

@@ -107,7 +107,7 @@ def _fault(ahead: Array, behind: Array, steps: Array) -> str:
 def finest_step(x: Any) -> float:
     """How fine a step may have to be next to x, in units of max(1, |x|): much finer for tiny numbers."""
     size = np.abs(np.asarray(x, np.float64))
-    tiny = size[(size > 0) & (size < 1)]
+    tiny = size[(size > 1e-30) & (size < 1)]
     return FINEST * float(np.min(tiny, initial=1.0))
 
 
