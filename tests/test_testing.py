@@ -1,13 +1,17 @@
 """The checker is checked: wrong rules must be caught; and the strategies draw what they say."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_digits as tg
+from tinygrad_digits import nn
 from tinygrad_digits.testing import NonDifferentiablePoint, check_grads, check_invariants, numerical_grad
 from tinygrad_digits.testing import strategies as draw
+from tinygrad_digits.testing.gradients import _code
 
 
 def op(function, *rules):
@@ -379,3 +383,100 @@ def test_operands_fit(einsum, matmul, t):
 
 def test_numbers_next_to_nothing_do_not_take_forever():
     check_grads(lambda x: np.sum(np.exp(x)), np.array([2.2250738585072014e-308, 14.0]))
+
+
+# ------------------------------------------------------------------------------------------- what a report is made of
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.5,
+        -np.inf,
+        np.nan,
+        "text",
+        None,
+        np.array([1.0, np.nan, np.inf, -np.inf]),
+        np.array([[1, 2], [3, 4]], np.float32, order="F"),
+        np.zeros((0, 3)),
+        np.zeros((0, 3), np.float32),
+        np.full((20, 20), 2.5),
+        np.float32(0.1),
+        [1, (2.0,), {"a": np.ones(2)}],
+    ],
+)
+def test_values_are_printed_as_code_that_gives_them_back(value):
+    again = eval(_code(value), {"np": np})
+    assert type(again) is type(value) or isinstance(value, np.generic)
+    np.testing.assert_equal(again, value)
+    if isinstance(value, np.ndarray):
+        assert again.dtype == value.dtype
+        assert again.flags.f_contiguous == value.flags.f_contiguous
+
+
+def test_what_cannot_be_printed_as_code_is_described():
+    assert "an array of shape (2000,) and dtype float64, too long" in _code(np.arange(2000.0))
+    assert _code(np.random.default_rng(3)) == "np.random.default_rng(0)"
+    assert _code(np.sin) == "np.sin"
+    assert _code(tg.tensor([1.0])) == "np.array([1.0])"
+
+
+@tg.primitive
+def triple(x, *, shift=0.0):
+    return 3 * x + shift
+
+
+@pytest.fixture
+def wrong_triple(own_rules):
+    tg.defvjp(triple, lambda g, out, x, *, shift=0.0: g * 2)
+
+
+class Tripled(nn.Module):
+    def __call__(self, x):
+        return triple(x)
+
+
+def test_a_report_says_how_to_see_it_again(wrong_triple):
+    def local(x):
+        return triple(x)
+
+    for f, lines in [
+        (triple, ["from test_testing import triple", "check_grads(triple, np.array([1.0]), order=1, seed=0)"]),
+        (
+            partial(triple, shift=1.0),
+            ["from functools import partial", "check_grads(partial(triple, shift=1.0), np."],
+        ),
+        (lambda x: triple(x), ["f = ...  # the lambda of test_testing.py, line", "check_grads(f, np.array([1.0])"]),
+        (local, ["# local is a function of test_testing.py, line", "check_grads(local, np.array([1.0])"]),
+        (Tripled(), ["model = Tripled()  # with these parameters", "check_grads(model, np.array([1.0])"]),
+    ]:
+        with pytest.raises(AssertionError) as caught:
+            check_grads(f, np.array([1.0]))
+        report = str(caught.value) + "\n".join(getattr(caught.value, "__notes__", []))
+        for line in lines:
+            assert line in report
+
+
+def test_a_result_shows_as_a_table():
+    table = str(check_grads(np.multiply, np.array([1.0, 2.0]), 3.0)).splitlines()
+    assert table[0].startswith("np.multiply: derivatives agree (seed 0)")
+    assert table[1].split() == ["order", "by", "numbers", "error", "allowed", "noise", "method"]
+    assert table[-1].startswith("also: ")
+
+
+@pytest.mark.parametrize(
+    ("f", "at", "words"),
+    [
+        (np.sin, [1.0, np.inf], "is infinite: there is no derivative there"),
+        (
+            lambda x: x if isinstance(x, tg.Tensor) else np.append(x, x),
+            [1.0],
+            "it must not depend on which it is",
+        ),
+        (lambda x: x * 2 if isinstance(x, tg.Tensor) else x * 3, [1.0], "for arrays in double precision"),
+        (lambda x: x[x > 1.0], [1.0, 1.0, 3.0], "the shape of the result depends on the numbers"),
+    ],
+)
+def test_functions_that_cannot_be_checked(f, at, words):
+    with pytest.raises(AssertionError, match=words):
+        check_grads(f, np.array(at))
