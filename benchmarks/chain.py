@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ def mixed() -> dict[str, Callable[[], object]]:
     }
 
 
-def _descend(x, op, times: int = OPS) -> None:  # type: ignore[no-untyped-def]
+def _descend(x: Any, op: Callable[[Any], Any], times: int = OPS) -> None:
     x.grad = None
     y = x
     for _ in range(times):

@@ -59,7 +59,7 @@ def test_the_kinks_of_a_norm(ord, x, expected):
     np.testing.assert_allclose(tg.grad(lambda x: np.linalg.norm(x, ord))(np.array(x)), expected, atol=1e-15)
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.filterwarnings("ignore:divide by zero")  # in NumPy's own sum of reciprocals
 def test_a_norm_of_negative_order_is_0_for_any_zero():
     np.testing.assert_array_equal(tg.grad(lambda x: np.linalg.norm(x, -1))(np.array([0.0, 2.0])), [0, 0])
 
