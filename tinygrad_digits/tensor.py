@@ -180,8 +180,8 @@ class Frozen(np.ndarray):
 
     def seal(self) -> NDArray[Any]:
         """Write no more: give a plain array over this memory."""
-        self.setflags(write=False)
-        return self.view(np.ndarray)
+        self.setflags(False)
+        return self.view(_ndarray)
 
 
 def _stays(a: Any) -> bool:
@@ -591,7 +591,7 @@ class Tensor:
             for node, g in found.items():
                 if create_graph:
                     g = tensor(g) if not isinstance(g, Tensor) else +g if id(g) in stored else g
-                elif type(g) is not np.ndarray or g.base is not None or id(g) in stored:
+                elif type(g) is not _ndarray or g.base is not None or id(g) in stored:
                     g = np.array(g)  # no two gradients share memory
                 stored.add(id(g))
                 if node.grad is not None:

@@ -33,11 +33,9 @@ def softmax_axes(x):
     return st.fixed_dictionaries({}, optional={"axis": draw.axes(x.ndim)})
 
 
-@st.composite
-def squared_errors(draw_from):
-    scale = draw_from(st.sampled_from([1.0, 0.25]))
-    xs = draw_from(draw.broadcastable((-2, 2), (-2, 2)))
-    return partial(neural.squared_error, scale=scale), xs, lambda x, y: scale * np.sum((x - y) ** 2)
+def squared_errors(shape):
+    xs = st.tuples(draw.numbers(shape), draw.numbers(shape))
+    return xs.map(lambda xs: (neural.mean_squared_error, xs, lambda x, y: np.mean((x - y) ** 2)))
 
 
 @st.composite
@@ -80,7 +78,7 @@ cases = {
         tg.log_softmax,
         lambda x, axis=-1: np.log(normalised(x, axis)),
     ),
-    neural.squared_error: squared_errors(),
+    neural.mean_squared_error: NON_EMPTY.flatmap(squared_errors),
     neural.softmax_cross_entropy: classifications(),
     neural.sigmoid_cross_entropy: yes_or_no(),
 }

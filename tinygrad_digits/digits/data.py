@@ -270,11 +270,9 @@ def _batches(arrays: tuple[Array, ...], size: int, order: Array | None, count: i
             yield tuple(pieces)
         else:
             rows = order[start:stop]
-            yield tuple([_gathered(a, rows) for a in arrays])
-
-
-def _gathered(array: Array, rows: Array) -> Array:
-    """Some rows, in memory that is known to stay as it is, so that they need not be copied when they are recorded."""
-    piece = Frozen((len(rows), *array.shape[1:]), array.dtype)
-    array.take(rows, 0, piece, "clip")  # the rows are known to be there: nothing to check
-    return piece.seal()
+            pieces = []
+            for a in arrays:
+                piece = Frozen((stop - start, *a.shape[1:]), a.dtype)  # need not be copied when it is recorded
+                a.take(rows, 0, piece, "clip")  # the rows are known to be there: nothing to check
+                pieces.append(piece.seal())
+            yield tuple(pieces)

@@ -36,7 +36,7 @@ def mse_loss(prediction: ArrayLike | Tensor, target: ArrayLike | Tensor) -> Tens
     Tensor(2.)
     """
     x, y = _operands("mse_loss", prediction, target)
-    return neural.squared_error(x, y, scale=1 / x.size)
+    return neural.mean_squared_error(x, y)
 
 
 def cross_entropy(logits: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> Tensor:
@@ -115,10 +115,11 @@ def _operands(loss: str, prediction: ArrayLike | Tensor, target: ArrayLike | Ten
     """What a loss compares, of equal shapes."""
     x = prediction if isinstance(prediction, Tensor) else asarray(prediction)
     y = target if isinstance(target, Tensor | np.ndarray) else np.asarray(target)
-    if x.shape != y.shape:
-        raise ValueError(f"{loss} needs equal shapes, and got a prediction of {x.shape} for a target of {y.shape}")
-    if not x.size:
-        raise ValueError(f"{loss} of nothing: the arrays have shape {x.shape}")
+    shape = x.shape
+    if shape != y.shape:
+        raise ValueError(f"{loss} needs equal shapes, and got a prediction of {shape} for a target of {y.shape}")
+    if 0 in shape:
+        raise ValueError(f"{loss} of nothing: the arrays have shape {shape}")
     if x.dtype.kind in "iub":  # whose differences would wrap around
         x = x.astype(float)
     return x, y

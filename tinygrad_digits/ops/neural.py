@@ -31,7 +31,7 @@ def floats(x):
 def linear(x, weight, bias):
     """``x @ weight + bias`` for x of shape (…, m), weight (m, n) and bias (n,)."""
     out = x.dot(weight) if x.ndim == 2 else np.matmul(x, weight)  # dot takes half the time of a small matmul
-    return np.add(out, bias, out=out) if out.dtype == bias.dtype else out + bias
+    return np.add(out, bias, out) if out.dtype == bias.dtype else out + bias
 
 
 def rows(x):
@@ -47,7 +47,7 @@ def ones(n, dtype):
 
 def summed(rows):
     """The sum of the rows of a matrix, as a product with ones: for small ones it takes half the time of np.sum."""
-    return np.dot(ones(rows.shape[0], rows.dtype), rows)
+    return rows.T.dot(ones(rows.shape[0], rows.dtype))
 
 
 @primitive
@@ -134,10 +134,10 @@ def log_softmax(x, *, axis=-1):
 
 
 @primitive
-def squared_error(x, y, *, scale=1.0):
-    """``scale`` times the sum of all squared differences."""
+def mean_squared_error(x, y):
+    """Mean of (x - y)², over all elements of two arrays of one shape."""
     d = (x - y).reshape(-1)
-    return d.dot(d) * scale
+    return d.dot(d) / d.size
 
 
 @primitive
@@ -172,9 +172,9 @@ defvjp(logsumexp,   lambda g, out, x, *, axis=None, keepdims=False:
                         kept(g, x, axis, keepdims) * np.exp(x - finite(kept(out, x, axis, keepdims))))
 defvjp(softmax,     lambda g, out, x, *, axis=-1: out * (g - np.sum(g * out, axis=axis, keepdims=True)))
 defvjp(log_softmax, lambda g, out, x, *, axis=-1: g - np.exp(out) * np.sum(g, axis=axis, keepdims=True))
-defvjp(squared_error,
-                    lambda g, out, x, y, *, scale=1.0: g * (2 * scale) * (x - y),
-                    lambda g, out, x, y, *, scale=1.0: g * (2 * scale) * (y - x))
+defvjp(mean_squared_error,
+                    lambda g, out, x, y: (x - y) * g * (2 / x.size),
+                    lambda g, out, x, y: (y - x) * g * (2 / x.size))
 defvjp(softmax_cross_entropy,
                     lambda g, out, x, *, labels: g * (1 / len(labels)) * less_one_hot(softmax(x), labels))
 defvjp(sigmoid_cross_entropy,
