@@ -180,7 +180,7 @@ class Frozen(np.ndarray):
 
     def seal(self) -> NDArray[Any]:
         """Write no more: give a plain array over this memory."""
-        self.setflags(False)
+        self.setflags(write=False)
         return self.view(_ndarray)
 
 
