@@ -1,0 +1,166 @@
+"""``python -m benchmarks.layers``: layers, losses and optimizers against PyTorch's, on the same weights, in float64.
+
+For each, the largest difference of values and of gradients (by inputs and parameters), relative to the largest number;
+for an optimizer, of the parameters after 20 steps. Exits with an error if one is beyond 1e-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import tinygrad_digits as tg
+from tinygrad_digits import nn, optim
+
+ALLOWED = 1e-6
+Array = NDArray[Any]
+Case = tuple[float, float]
+
+rng = np.random.default_rng(0)
+torch.set_default_dtype(torch.float64)
+
+
+def normal(*shape: int) -> Array:
+    """Draw from the standard normal distribution."""
+    return rng.normal(size=shape)
+
+
+def difference(ours: list[Any], theirs: list[Any]) -> float:
+    """The largest difference between arrays, relative to the largest number in each; infinite for other shapes."""
+    worst = 0.0
+    for a, b in zip(ours, theirs, strict=True):
+        a, b = np.asarray(a), b.detach().numpy()
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return float("inf")
+        worst = max(worst, float(np.max(np.abs(a - b), initial=0)) / max(float(np.max(np.abs(b), initial=0)), 1e-3))
+    return worst
+
+
+def compare(ours: Callable[..., Any], theirs: Callable[..., Any], *inputs: Array, weights: Any = ()) -> Case:
+    """Values and gradients of two functions of the same inputs.
+
+    `weights` holds our parameter and theirs by pairs, with what makes ours of theirs (a transpose, say) in the middle.
+    """
+    xs, ys = [tg.tensor(x, requires_grad=True) for x in inputs], [torch.tensor(x, requires_grad=True) for x in inputs]
+    for p, to_ours, q in weights:
+        p.data = to_ours(q.detach()).numpy()
+        p.grad, q.grad = None, None
+    out, expected = ours(*xs), theirs(*ys)
+    seed = normal(*out.shape)
+    out.backward(seed)
+    expected.backward(torch.tensor(seed))
+    gradients = [x.grad for x in xs] + [p.grad for p, _, _ in weights]
+    peers = [y.grad for y in ys] + [to_ours(q.grad) for _, to_ours, q in weights]
+    return difference([out.numpy()], [expected]), difference(gradients, peers)
+
+
+def same(t: Any) -> Any:
+    """The parameters lie as ours do."""
+    return t
+
+
+# ------------------------------------------------------------------------------------------------------------- layers
+
+
+def linear() -> Case:
+    ours, theirs = nn.Linear(3, 4, dtype=float), torch.nn.Linear(3, 4)
+    weights = [(ours.weight, torch.t, theirs.weight), (ours.bias, same, theirs.bias)]
+    return compare(ours, theirs, normal(2, 5, 3), weights=weights)
+
+
+LAYERS: dict[str, Callable[[], Case]] = {
+    "Linear": linear,
+    "Sigmoid": lambda: compare(nn.Sigmoid(), torch.nn.Sigmoid(), normal(5, 3)),
+    "Tanh": lambda: compare(nn.Tanh(), torch.nn.Tanh(), normal(5, 3)),
+    "ReLU": lambda: compare(nn.ReLU(), torch.nn.ReLU(), normal(5, 3)),
+}
+
+# ------------------------------------------------------------------------------------------------------------- losses
+
+F = torch.nn.functional
+LABELS = np.array([0, 2, 1, 2])
+
+LOSSES: dict[str, Callable[[], Case]] = {
+    "mse_loss": lambda: compare(nn.mse_loss, F.mse_loss, normal(4, 3), normal(4, 3)),
+    "cross_entropy": lambda: compare(
+        lambda x: nn.cross_entropy(x, LABELS), lambda x: F.cross_entropy(x, torch.tensor(LABELS)), normal(4, 3)
+    ),
+    "binary_cross_entropy_with_logits": lambda: compare(
+        nn.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits, normal(4, 3), rng.random((4, 3))
+    ),
+}
+
+# --------------------------------------------------------------------------------------------------------- optimizers
+
+
+def steps(ours: Callable[..., Any], theirs: Callable[..., Any], clip: Callable[[Any, Any], None] | None = None) -> Case:
+    """Two optimizers, given the same gradients of two parameters for 20 steps; two groups with their own rates."""
+    starts = normal(3, 2), normal(4)
+    xs, ys = [tg.tensor(x, requires_grad=True) for x in starts], [torch.tensor(x, requires_grad=True) for x in starts]
+    one, other = (kind([{"params": ps[:1]}, {"params": ps[1:], "lr": 0.02}]) for kind, ps in ((ours, xs), (theirs, ys)))
+    for _ in range(20):
+        for x, y in zip(xs, ys, strict=True):
+            x.grad = normal(*x.shape)
+            y.grad = torch.tensor(x.grad)
+        if clip:
+            clip(xs, ys)
+        one.step()
+        other.step()
+    return difference([x.numpy() for x in xs], ys), 0.0
+
+
+def clip_norm(xs: Any, ys: Any) -> None:
+    optim.clip_grad_norm(xs, 1.5)
+    torch.nn.utils.clip_grad_norm_(ys, 1.5)
+
+
+def clip_value(xs: Any, ys: Any) -> None:
+    optim.clip_grad_value(xs, 0.5)
+    torch.nn.utils.clip_grad_value_(ys, 0.5)
+
+
+def kind(name: str, **settings: Any) -> Callable[[], Case]:
+    return lambda: steps(
+        lambda ps: getattr(optim, name)(ps, lr=0.05, **settings),
+        lambda ps: getattr(torch.optim, name)(ps, lr=0.05, **settings),
+    )
+
+
+def plain(clip: Callable[[Any, Any], None]) -> Callable[[], Case]:
+    return lambda: steps(lambda ps: optim.SGD(ps, lr=0.05), lambda ps: torch.optim.SGD(ps, lr=0.05), clip)
+
+
+OPTIMIZERS: dict[str, Callable[[], Case]] = {
+    "SGD": kind("SGD"),
+    "SGD, momentum": kind("SGD", momentum=0.9, weight_decay=0.01),
+    "SGD, Nesterov": kind("SGD", momentum=0.9, nesterov=True, weight_decay=0.01),
+    "Adam": kind("Adam"),
+    "Adam, betas": kind("Adam", betas=(0.5, 0.9), eps=1e-3, weight_decay=0.1),
+    "AdamW": kind("AdamW", weight_decay=0.1),
+    "RMSprop": kind("RMSprop"),
+    "RMSprop, momentum": kind("RMSprop", alpha=0.9, momentum=0.9, weight_decay=0.1),
+    "Adagrad": kind("Adagrad", weight_decay=0.1),
+    "clip_grad_norm": plain(clip_norm),
+    "clip_grad_value": plain(clip_value),
+}
+
+
+def main() -> int:
+    """Compare them all."""
+    failed = 0
+    for title, cases in ("layers", LAYERS), ("losses", LOSSES), ("optimizers", OPTIMIZERS):
+        print(f"\n{title:34}{'values':>10}{'gradients':>12}")
+        for name, case in cases.items():
+            found = case()
+            beyond = not max(found) <= ALLOWED
+            failed += beyond
+            print(f"{name:34}{found[0]:10.0e}{found[1]:12.0e}{'  beyond 1e-6' * beyond}")
+    return failed
+
+
+if __name__ == "__main__":
+    raise SystemExit(main() > 0)

@@ -1,0 +1,117 @@
+"""Clipping: to keep gradients from being too large, between ``backward`` and an optimizer's step. In place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import hypot, isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..autodiff import describe
+from ..tensor import Tensor, asarray
+
+
+def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
+    """Scale the gradients of all parameters, by one factor, so that their norm together is at most `max_norm`.
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        Parameters without a gradient are passed over.
+    max_norm : float
+        The square root of the sum of all squares that is allowed. Infinite to be told the norm only.
+
+    Returns
+    -------
+    float
+        The norm before. What keeps within bounds is not changed at all.
+
+    Raises
+    ------
+    ValueError
+        If `max_norm` is not positive, or a gradient has an infinite number or NaN in it: no factor makes that right.
+        Nothing is changed then.
+
+    Notes
+    -----
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013, section 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> x = tg.tensor([3.0, 4.0], requires_grad=True)
+    >>> np.sum(x * x).backward()
+    >>> tg.optim.clip_grad_norm([x], 1.0)
+    10.0
+    >>> x.grad
+    array([0.6, 0.8])
+    """
+    if not max_norm > 0:
+        raise ValueError(f"clip_grad_norm(max_norm={max_norm}): it must be more than 0")
+    found = _with_gradients("clip_grad_norm", params)
+    norm = hypot(*map(_norm, found))
+    if norm > max_norm:
+        for p in found:
+            _change(p, lambda g, out: np.multiply(g, max_norm / norm, out))
+    return norm
+
+
+def clip_grad_value(params: Iterable[Tensor], limit: float) -> None:
+    """Cut off each number in the gradients at `limit`, and at minus that.
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        Parameters without a gradient are passed over.
+    limit : float
+        The largest size of a number that is allowed.
+
+    Raises
+    ------
+    ValueError
+        If `limit` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> x = tg.tensor([3.0, -0.25], requires_grad=True)
+    >>> np.sum(x * x).backward()
+    >>> tg.optim.clip_grad_value([x], 1.0)
+    >>> x.grad
+    array([ 1. , -0.5])
+    """
+    if not limit > 0:
+        raise ValueError(f"clip_grad_value(limit={limit}): it must be more than 0")
+    for p in _with_gradients("clip_grad_value", params):
+        _change(p, lambda g, out: np.clip(g, -limit, limit, out))
+
+
+def _with_gradients(clip: str, params: Iterable[Tensor]) -> list[Tensor]:
+    """The parameters that have a gradient."""
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        raise TypeError(f"{clip} takes a list of Tensors, as model.parameters() is, and got a {type(params).__name__}")
+    return [p for p in params if p.grad is not None]
+
+
+def _change(p: Tensor, function: Callable[[NDArray[Any], NDArray[Any] | None], Any]) -> None:
+    """Write what a function makes of a gradient in its place. A recorded one stays as it is, for its graph's sake."""
+    if isinstance(p.grad, Tensor):
+        p.grad = asarray(function(p.grad.numpy(), None))
+    else:
+        function(p.grad, p.grad)
+
+
+def _norm(p: Tensor) -> float:
+    """The square root of the sum of a gradient's squares."""
+    flat = np.asarray(p.grad.detach() if isinstance(p.grad, Tensor) else p.grad).reshape(-1)
+    bounds = np.finfo(flat.dtype)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        square = float(flat.dot(flat))
+    if bounds.tiny / bounds.eps < square < np.inf:
+        return square**0.5
+    top = float(np.max(np.abs(flat), initial=0))
+    if not isfinite(top):
+        raise ValueError(f"clip_grad_norm: the gradient of {describe(p)} has {top} in it. Try a lower learning rate")
+    return top and top * float(np.linalg.norm(flat.astype(float) / top))  # the squares were out of the dtype's range
