@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_digits.digits import DataError, as_floats, batches, load_mnist, shifted
+from tinygrad_digits.digits import DataError, as_floats, batches, load_mnist
 from tinygrad_digits.digits import data as module
 
 NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
@@ -189,26 +189,3 @@ def test_each_epoch_is_shuffled_anew():
 def test_batches_of_unequal_arrays_or_no_size(arrays, size):
     with pytest.raises(ValueError, match="need size ≥ 1, and equal lengths"):
         batches(*arrays, size=size)
-
-
-@given(
-    pixels=st.integers(0, 5),
-    seed=st.integers(0, 99),
-    shape=st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(1, 4)),
-)
-def test_shifted_moves_all_images_alike_and_leaves_zeros(pixels, seed, shape):
-    images = np.arange(1, 1 + np.prod(shape), dtype=np.float32).reshape(shape)
-    moved = shifted(images, pixels, np.random.default_rng(seed))
-    padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels)))
-    spots = range(2 * pixels + 1)
-    candidates = [padded[:, i : i + shape[1], j : j + shape[2]] for i in spots for j in spots]
-    assert any(np.array_equal(moved, candidate) for candidate in candidates)
-    assert moved.dtype == np.float32
-
-
-def test_shifted_goes_everywhere_within_reach():
-    rng = np.random.default_rng(0)
-    dot = np.zeros((1, 5, 5))
-    dot[0, 2, 2] = 1
-    seen = {tuple(np.argwhere(shifted(dot, 1, rng)[0])[0]) for _ in range(200)}
-    assert seen == {(i, j) for i in (1, 2, 3) for j in (1, 2, 3)}

@@ -61,8 +61,8 @@ def test_nielsens_first_steps_are_those_of_his_formulas(few):
     """The whole loop against the update rule of his book, written out for one epoch in float64."""
     recipe = quick("nielsen", epochs=1)
     trained = fit(recipe, few, seed=5)
-    rng = np.random.default_rng(5)
-    w1, b1, w2, b2 = (p.numpy().astype(float) for p in recipe.build(rng).parameters())
+    weights, rng = np.random.default_rng(5).spawn(2)
+    w1, b1, w2, b2 = (p.numpy().astype(float) for p in recipe.build(weights).parameters())
     order = rng.permutation(1000)
     sigmoid = lambda z: 1 / (1 + np.exp(-z))
     losses = []
@@ -110,6 +110,7 @@ def test_a_run_keeps_settings_metrics_and_model(few, tmp_path):
     opened = Run.open(tmp_path / "run")
     assert opened.settings == {
         "recipe": "sigmoid",
+        "augment": "Shift(pixels=1)",
         "loss": "cross_entropy",
         "epochs": 2,
         "batch_size": recipe.batch_size,
@@ -117,7 +118,6 @@ def test_a_run_keeps_settings_metrics_and_model(few, tmp_path):
         "momentum": recipe.momentum,
         "weight_decay": recipe.weight_decay,
         "schedule": "linear",
-        "shift": recipe.shift,
         "threads": 1,
         "seed": 3,
     }

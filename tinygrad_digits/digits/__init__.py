@@ -1,6 +1,7 @@
 """The digits wing: reads handwritten digits with nets built on the framework."""
 
-from .data import DataError, Digits, Examples, as_floats, batches, load_mnist, shifted
+from .augmentation import Distortion, Shift
+from .data import DataError, Digits, Examples, as_floats, batches, load_mnist
 from .evaluation import Confusion, Report, accuracy, evaluate, outputs
 from .images import ImageError, read_digit
 from .recipes import RECIPES, Recipe
@@ -12,6 +13,7 @@ __all__ = [
     "Confusion",
     "DataError",
     "Digits",
+    "Distortion",
     "Diverged",
     "Epoch",
     "Examples",
@@ -20,6 +22,7 @@ __all__ = [
     "Report",
     "Run",
     "RunError",
+    "Shift",
     "Trained",
     "accuracy",
     "as_floats",
@@ -29,5 +32,4 @@ __all__ = [
     "load_mnist",
     "outputs",
     "read_digit",
-    "shifted",
 ]

@@ -166,7 +166,7 @@ def _told(report: Report) -> str:
 
 def _settings(run: Run) -> str:
     return ", ".join(
-        f"{name.replace('_', ' ')} {run.settings[name]}" for name in (*_SETTINGS, "schedule", "shift", "seed")
+        f"{name.replace('_', ' ')} {run.settings[name]}" for name in (*_SETTINGS, "schedule", "augment", "seed")
     )
 
 

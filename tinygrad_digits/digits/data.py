@@ -174,45 +174,6 @@ def as_floats(images: Array) -> NDArray[np.float32]:
     return inputs
 
 
-def shifted(images: Array, pixels: int, rng: Generator) -> Array:
-    """Move a mini-batch by up to so many pixels up or down and left or right, at random, all its images alike.
-
-    A net that sees the same digit at other places learns more from it.
-
-    Parameters
-    ----------
-    images : ndarray, shape (N, height, width, …)
-    pixels : int
-        How far at most; 0 leaves the images as they are.
-    rng : Generator
-
-    Returns
-    -------
-    ndarray
-        Of the same shape and dtype, 0 where an image has moved away from its edge; read-only.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinygrad_digits.digits import shifted
-    >>> shifted(np.arange(1, 5).reshape(1, 2, 2), 1, np.random.default_rng(0))
-    array([[[0, 0],
-            [1, 2]]])
-    """
-    if not pixels:
-        return images
-    rows, columns = (int(n) for n in rng.integers(-pixels, pixels + 1, 2))
-    moved = Frozen(images.shape, images.dtype)
-    moved[...] = 0
-    moved[:, _slice(rows), _slice(columns)] = images[:, _slice(-rows), _slice(-columns)]
-    return moved.seal()
-
-
-def _slice(move: int) -> slice:
-    """The part of an axis that is filled when what is on it moves."""
-    return slice(move, None) if move >= 0 else slice(None, move)
-
-
 def batches(
     *arrays: Array, size: int, rng: Generator | int | None = None, drop_last: bool = False
 ) -> Iterator[tuple[Array, ...]]:

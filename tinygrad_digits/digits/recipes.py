@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import optim
 from ..nn import Flatten, Linear, Module, Sequential, Sigmoid, cross_entropy, mse_loss
 from ..tensor import Tensor
+from .augmentation import Shift
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class Recipe:
         Passes over the training images, and images a step.
     lr, momentum, weight_decay : float
         Settings of `tinygrad_digits.optim.SGD`.
-    shift : int
-        How many pixels a mini-batch is moved at most; see `tinygrad_digits.digits.shifted`.
-    schedule : {"constant", "linear"}
+    augment : callable, optional
+        What is done to each mini-batch of images first, given them and a Generator: a `tinygrad_digits.digits.Shift` or
+        `Distortion`.
+    schedule : {"constant", "linear", "cosine", "one_cycle"}
         How the learning rate goes on from `lr`: see `tinygrad_digits.optim`.
     threads : int
         How many threads the matrix products may use. Small ones lose more by waiting for each other than they gain.
@@ -52,7 +54,7 @@ class Recipe:
     momentum: float = 0.0
     weight_decay: float = 0.0
     schedule: str = "constant"
-    shift: int = 0
+    augment: Callable[[NDArray[Any], Generator], NDArray[Any]] | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -69,7 +71,7 @@ class Recipe:
             )
 
 
-_LEAST = {"epochs": 1, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "shift": 0, "threads": 1}
+_LEAST = {"epochs": 1, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "threads": 1}
 
 ONE_HOT = np.eye(10, dtype=np.float32)
 
@@ -79,7 +81,12 @@ LOSSES: dict[str, Callable[[Tensor, NDArray[Any]], Tensor]] = {
     "quadratic": lambda outputs, labels: 5 * mse_loss(outputs, ONE_HOT.take(labels, axis=0)),
 }
 
-SCHEDULES = {"constant": optim.constant, "linear": optim.linear}
+SCHEDULES = {
+    "constant": optim.constant,
+    "linear": optim.linear,
+    "cosine": optim.cosine,
+    "one_cycle": optim.one_cycle,
+}
 
 
 def _sigmoid(rng: Generator) -> Module:
@@ -106,7 +113,7 @@ RECIPES = {
             momentum=0.9,
             weight_decay=1e-5,
             schedule="linear",
-            shift=1,
+            augment=Shift(1),
         ),
         Recipe(
             "nielsen",

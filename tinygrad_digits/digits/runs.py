@@ -86,6 +86,7 @@ class Run:
         """
         chosen = {
             "recipe": recipe.name,
+            "augment": repr(recipe.augment) if recipe.augment else None,
             **{f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name not in _UNSAVED},
         }
         run = cls(_numbered(recipe.name) if folder is None else _made(Path(folder)), {**chosen, **settings})
@@ -186,7 +187,7 @@ class Run:
         write_atomically(self.folder / TEST, _json(asdict(report)))
 
 
-_UNSAVED = {"name", "about", "build"}
+_UNSAVED = {"name", "about", "build", "augment"}
 
 
 def _record(kind: type[Record], found: dict[str, Any]) -> Record:
