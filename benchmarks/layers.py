@@ -84,13 +84,52 @@ LAYERS: dict[str, Callable[[], Case]] = {
 F = torch.nn.functional
 LABELS = np.array([0, 2, 1, 2])
 
+WEIGHT = np.array([1.0, 0.5, 2.0])
+P = rng.dirichlet(np.ones(3), 4)
+
+
+def of_elements(name: str, target: Callable[[], Array] = lambda: normal(4, 3), **settings: Any) -> Callable[[], Case]:
+    """A loss that has one name, and the same settings, in both."""
+    one, other = getattr(nn, name), getattr(F, name)
+    return lambda: compare(
+        lambda x, y: one(x, y, **settings), lambda x, y: other(x, y, **settings), normal(4, 3), target()
+    )
+
+
+def of_labels(name: str, **settings: Any) -> Callable[[], Case]:
+    """The same for a loss of labels."""
+    one, other, labels = getattr(nn, name), getattr(F, name), torch.tensor(LABELS)
+    peers = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
+    return lambda: compare(lambda x: one(x, LABELS, **settings), lambda x: other(x, labels, **peers), normal(4, 3))
+
+
 LOSSES: dict[str, Callable[[], Case]] = {
-    "mse_loss": lambda: compare(nn.mse_loss, F.mse_loss, normal(4, 3), normal(4, 3)),
-    "cross_entropy": lambda: compare(
-        lambda x: nn.cross_entropy(x, LABELS), lambda x: F.cross_entropy(x, torch.tensor(LABELS)), normal(4, 3)
+    **{
+        f"{name}{reduction and ', ' + reduction}": of_elements(name, target, reduction=reduction or "mean")
+        for name, target in (
+            ("mse_loss", lambda: normal(4, 3)),
+            ("l1_loss", lambda: normal(4, 3)),
+            ("huber_loss", lambda: normal(4, 3)),
+            ("binary_cross_entropy_with_logits", lambda: rng.random((4, 3))),
+        )
+        for reduction in ("", "sum", "none")
+    },
+    "huber_loss, delta": of_elements("huber_loss", delta=0.3),
+    "cross_entropy": of_labels("cross_entropy"),
+    "cross_entropy, sum": of_labels("cross_entropy", reduction="sum"),
+    "cross_entropy, none": of_labels("cross_entropy", reduction="none"),
+    "cross_entropy, weight": of_labels("cross_entropy", weight=WEIGHT),
+    "cross_entropy, smoothing": of_labels("cross_entropy", label_smoothing=0.1),
+    "cross_entropy, both": of_labels("cross_entropy", weight=WEIGHT, label_smoothing=0.1),
+    "nll_loss": of_labels("nll_loss"),
+    "nll_loss, weight": of_labels("nll_loss", weight=WEIGHT),
+    # PyTorch divides by the number of classes too.
+    "hinge_loss": lambda: compare(
+        lambda x: nn.hinge_loss(x, LABELS), lambda x: 3 * F.multi_margin_loss(x, torch.tensor(LABELS)), normal(4, 3)
     ),
-    "binary_cross_entropy_with_logits": lambda: compare(
-        nn.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits, normal(4, 3), rng.random((4, 3))
+    "kl_div": lambda: compare(nn.kl_div, lambda x, p: F.kl_div(x, p, reduction="batchmean"), normal(4, 3), P),
+    "kl_div, sum": lambda: compare(
+        lambda x, p: nn.kl_div(x, p, reduction="sum"), lambda x, p: F.kl_div(x, p, reduction="sum"), normal(4, 3), P
     ),
 }
 
@@ -153,12 +192,12 @@ def main() -> int:
     """Compare them all."""
     failed = 0
     for title, cases in ("layers", LAYERS), ("losses", LOSSES), ("optimizers", OPTIMIZERS):
-        print(f"\n{title:34}{'values':>10}{'gradients':>12}")
+        print(f"\n{title:40}{'values':>10}{'gradients':>12}")
         for name, case in cases.items():
             found = case()
             beyond = not max(found) <= ALLOWED
             failed += beyond
-            print(f"{name:34}{found[0]:10.0e}{found[1]:12.0e}{'  beyond 1e-6' * beyond}")
+            print(f"{name:40}{found[0]:10.0e}{found[1]:12.0e}{'  beyond 1e-6' * beyond}")
     return failed
 
 

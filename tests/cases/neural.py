@@ -81,4 +81,19 @@ cases = {
     neural.mean_squared_error: NON_EMPTY.flatmap(squared_errors),
     neural.softmax_cross_entropy: classifications(),
     neural.sigmoid_cross_entropy: yes_or_no(),
+    neural.relative_entropy: draw.broadcastable((0.3, 3), (-2, 2)).map(
+        lambda xs: (neural.relative_entropy, xs, lambda p, log_q: p * np.log(p / np.exp(log_q)))
+    ),
 }
+
+kinks = [
+    ("relative entropy of nothing", neural.relative_entropy, [0.0, -1.0], [-np.inf, 0]),
+    ("relative entropy of nothing, to nothing", lambda q: neural.relative_entropy(0.0, q), [-np.inf], [0]),
+    ("relative entropy, to nothing", lambda q: neural.relative_entropy(0.5, q), [-np.inf], [-0.5]),
+    (
+        "relative entropy of nothing that nobody asks for",
+        lambda p: np.sum(np.where([True, False], neural.relative_entropy(p, 0.0), 0)),
+        [[1.0, 0.0]],
+        [[1, 0]],
+    ),
+]

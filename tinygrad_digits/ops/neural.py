@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from ..autodiff import defvjp, primitive
-from .elementwise import finite
+from .elementwise import finite, quietly
 from .reductions import kept
 
 # Of how large a number a dtype can hold the exponential (beyond it, sigmoid is 1 to the last bit), and one. They are
@@ -152,6 +152,13 @@ def sigmoid_cross_entropy(x, y):
     return np.mean(np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x))))
 
 
+@primitive
+def relative_entropy(p, log_q):
+    """The numbers p (log p - log_q), and 0 where p is 0, whatever log_q is."""
+    none = p == 0
+    return p * (np.log(p + none) - np.where(none, 0, log_q))
+
+
 def less_one_hot(p, labels):
     """P - one_hot(labels)."""
     return p - np.astype(labels[:, None] == np.arange(p.shape[-1]), p.dtype)
@@ -180,4 +187,7 @@ defvjp(softmax_cross_entropy,
 defvjp(sigmoid_cross_entropy,
                     lambda g, out, x, y: g * ((sigmoid(x) - y) * (1 / prod(joint_shape(x, y)))),
                     lambda g, out, x, y: g * (np.broadcast_to(-x, joint_shape(x, y)) * (1 / prod(joint_shape(x, y)))))
+defvjp(relative_entropy,
+                    quietly(lambda g, out, p, log_q: g * (np.log(p + (p == 0) * (g == 0)) + 1 - log_q)),
+                    lambda g, out, p, log_q: -g * p)
 # fmt: on
