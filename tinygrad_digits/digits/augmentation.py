@@ -1,4 +1,4 @@
-"""Augmentation: a digit moved, turned, sheared, stretched or wobbled a little is the same digit, and one more to learn from.
+"""Augmentation: a digit moved, turned, slanted, stretched or wobbled a little is the same digit, and one more example.
 
 All images of a mini-batch are dealt with at once, and what is drawn comes from a seeded Generator.
 """
@@ -152,7 +152,8 @@ def _bumps(length: int, width: float) -> Floats:
     """Gaussian bumps of a width, as far apart, along an axis: (length, bumps). The squares at each point sum to 1."""
     centres = np.arange(-2 * width, length + 2 * width, width)
     bumps = np.exp(-(((np.arange(length)[:, None] - centres) / width) ** 2) / 2)
-    return (bumps / np.linalg.norm(bumps, axis=1, keepdims=True)).astype(np.float32)
+    unit: Floats = (bumps / np.linalg.norm(bumps, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def _sampled(images: Floats, y: Floats, x: Floats) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,8 +157,8 @@ class _Training:
             perf_counter() - self.start,
         )
 
-    def _batches(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-        """Give an epoch's mini-batches. They are distorted while the steps before run: it takes a third of their time."""
+    def _batches(self) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Give an epoch's mini-batches. Each is distorted while the step before runs: it takes up to half as long."""
         rng, augment = self.rng, self.recipe.augment
         pieces = batches(self.inputs, self.labels, size=self.recipe.batch_size, rng=rng)
         return ahead((augment(images, rng), labels) for images, labels in pieces) if augment else pieces
