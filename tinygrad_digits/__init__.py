@@ -4,6 +4,7 @@ from . import nn, optim, testing
 from .autodiff import defvjp, primitive
 from .io import load, save
 from .ops.activations import elu, gelu, leaky_relu, log_sigmoid, selu, silu, softplus
+from .ops.convolution import avg_pool2d, conv2d, max_pool2d
 from .ops.indexing import index_update
 from .ops.neural import log_softmax, logsumexp, relu, sigmoid, softmax
 from .tensor import Tensor, apply, asarray, is_recording, no_grad, tensor
@@ -13,6 +14,8 @@ __all__ = [
     "Tensor",
     "apply",
     "asarray",
+    "avg_pool2d",
+    "conv2d",
     "defvjp",
     "elu",
     "gelu",
@@ -28,6 +31,7 @@ __all__ = [
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "max_pool2d",
     "nn",
     "no_grad",
     "optim",

@@ -10,6 +10,7 @@ A kink is ``(name, function, arguments, the gradient there)``.
 
 from . import (
     activations,
+    convolution,
     cumulative,
     diagonals,
     elementwise,
@@ -27,7 +28,7 @@ from . import (
 
 FAMILIES = (
     *(elementwise, reductions, cumulative, ordering, shapes, joins, indexing, windows, grids),
-    *(products, diagonals, linalg, neural, activations),
+    *(products, diagonals, linalg, neural, activations, convolution),
 )
 
 cases = {op: case for family in FAMILIES for op, case in family.cases.items()}

@@ -1,6 +1,7 @@
 """Neural networks: modules, layers, initialisers and losses."""
 
 from . import init
+from .convolution import AvgPool2d, Conv2d, MaxPool2d
 from .layers import Flatten, Linear, ReLU, Sequential, Sigmoid, Step, Tanh
 from .losses import (
     binary_cross_entropy_with_logits,
@@ -15,8 +16,11 @@ from .losses import (
 from .module import Module
 
 __all__ = [
+    "AvgPool2d",
+    "Conv2d",
     "Flatten",
     "Linear",
+    "MaxPool2d",
     "Module",
     "ReLU",
     "Sequential",

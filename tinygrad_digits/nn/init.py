@@ -1,7 +1,8 @@
 """Initialisers: what the numbers of a layer are before it has learned anything.
 
-An initialiser takes a shape and a Generator and returns a float64 array. The first axis of a weight is ``fan_in``, the
-number of inputs a neuron sums over; the last is ``fan_out``.
+An initialiser takes a shape and a Generator and returns a float64 array. The last axis of a weight is that of the
+neurons; its other axes make ``fan_in``, the number of inputs that a neuron sums over. ``fan_out`` is the number of
+neurons that an input goes to: the last axis, times the pixels of a kernel, (height, width, channels, filters).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64
 
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010, equation 16.
     """
-    bound = sqrt(6 / (_fan_in(shape) + shape[-1]))
+    bound = sqrt(6 / (_fan_in(shape) + prod(shape[:-2]) * shape[-1]))
     return rng.uniform(-bound, bound, shape)
 
 

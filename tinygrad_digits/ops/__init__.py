@@ -5,6 +5,7 @@ A file of rules imports NumPy, Python's own modules (math, operator …), the ta
 
 from . import (
     activations,
+    convolution,
     cumulative,
     diagonals,
     elementwise,
@@ -22,6 +23,7 @@ from . import (
 
 __all__ = [
     "activations",
+    "convolution",
     "cumulative",
     "diagonals",
     "elementwise",

@@ -1,0 +1,183 @@
+"""Convolution and pooling: the layers, their settings, and what they refuse."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_digits as tg
+from tinygrad_digits import nn
+from tinygrad_digits.testing import check_grads
+from tinygrad_digits.testing import strategies as draw
+
+SIZES = st.integers(1, 2) | st.tuples(st.integers(1, 2), st.integers(1, 2))
+
+
+@given(
+    data=st.data(),
+    kernel_size=SIZES,
+    stride=SIZES,
+    padding=st.integers(0, 1) | st.sampled_from(["same", "valid", (0, 1)]),
+    dilation=SIZES,
+    bias=st.booleans(),
+)
+def test_gradients_of_conv2d(data, kernel_size, stride, padding, dilation, bias):
+    x = data.draw(draw.arrays(st.just((1, 3, 4, 2))))
+    settings = {"stride": stride, "padding": padding, "dilation": dilation}
+    layer = nn.Conv2d(2, 1, kernel_size, bias=bias, bias_init=nn.init.normal, dtype=np.float64, rng=0, **settings)
+    expected = tg.conv2d(x, layer.weight.numpy(), layer.bias.numpy() if bias else None, **settings)
+    np.testing.assert_array_equal(layer(x).numpy(), expected)
+    check_grads(layer, x, order=2, invariants=False)
+
+
+@given(x=draw.separated((1, 4, 5, 1)), size=st.integers(1, 3), stride=st.none() | SIZES, padding=st.integers(0, 1))
+def test_gradients_of_pools(x, size, stride, padding):
+    padding = min(padding, size // 2)
+    largest, mean = nn.MaxPool2d(size, stride, padding), nn.AvgPool2d(size, stride)
+    np.testing.assert_array_equal(largest(x), tg.max_pool2d(x, size, stride, padding))
+    np.testing.assert_array_equal(mean(x), tg.avg_pool2d(x, size, stride))
+    check_grads(largest, x, order=2, invariants=False)
+    check_grads(mean, x, order=2, invariants=False)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layers_keep_their_dtype(dtype):
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, dtype=dtype, rng=0), nn.MaxPool2d(2), nn.AvgPool2d((1, 2)), nn.Flatten())
+    out = net(np.ones((3, 6, 6, 1), dtype))
+    np.sum(out).backward()
+    assert out.shape == (3, 4)
+    assert out.dtype == dtype
+    assert [p.grad.dtype for p in net.parameters()] == [dtype, dtype]
+
+
+def test_layers_make_float32_unless_told_otherwise():
+    assert {p.dtype for p in nn.Conv2d(1, 1, 1).parameters()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("given_as", [np.asarray, tg.tensor, np.ndarray.tolist])
+def test_layers_take_arrays_tensors_and_lists(given_as):
+    x = np.arange(16.0).reshape(1, 4, 4, 1)
+    assert isinstance(nn.Conv2d(1, 1, 2)(given_as(x)), tg.Tensor)
+    for pool in nn.MaxPool2d(2), nn.AvgPool2d(2):
+        out = pool(given_as(x))
+        assert isinstance(out, tg.Tensor if given_as is tg.tensor else np.ndarray)
+        assert out.shape == (1, 2, 2, 1)
+
+
+def test_functions_take_tensors_for_any_argument():
+    x, weight, bias = np.ones((1, 2, 2, 1)), np.ones((1, 1, 1, 1)), np.ones(1)
+    for i in range(3):
+        arrays = [x.tolist(), weight.tolist(), bias.tolist()]
+        arrays[i] = tg.tensor(arrays[i], requires_grad=True)
+        out = tg.conv2d(*arrays)
+        np.testing.assert_array_equal(out.numpy(), np.full((1, 2, 2, 1), 2.0))
+        assert out.requires_grad
+
+
+def test_no_images_give_no_outputs_and_gradients_of_zero():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.MaxPool2d(2), nn.AvgPool2d(2))
+    out = net(np.ones((0, 10, 10, 1), np.float32))
+    assert out.shape == (0, 2, 2, 2)
+    np.sum(out).backward()
+    assert not any(p.grad.any() for p in net.parameters())
+
+
+def test_whole_numbers_are_convolved_and_pooled_as_such():
+    x = np.arange(16).reshape(1, 4, 4, 1)
+    assert tg.conv2d(x, np.ones((2, 2, 1, 1), int)).dtype == int
+    assert tg.max_pool2d(x, 2).dtype == int
+    assert tg.avg_pool2d(x, 2).dtype == float
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"),
+    [
+        (nn.Conv2d(3, 8, 5), "Conv2d(3, 8, 5)  # 608 parameters"),
+        (nn.Conv2d(1, 2, (3, 1), stride=2, padding="same"), "Conv2d(1, 2, (3, 1), stride=2, padding='same')  # 8"),
+        (
+            nn.Conv2d(1, 1, 1, padding=(1, 0), dilation=2, bias=False),
+            "Conv2d(1, 1, 1, padding=(1, 0), dilation=2, bias=F",
+        ),
+        (nn.MaxPool2d(2), "MaxPool2d(2)"),
+        (nn.MaxPool2d(3, 2, 1), "MaxPool2d(3, stride=2, padding=1)"),
+        (nn.MaxPool2d((2, 1), (2, 1)), "MaxPool2d((2, 1))"),
+        (nn.AvgPool2d(2, stride=(1, 2)), "AvgPool2d(2, stride=(1, 2))"),
+    ],
+)
+def test_repr_shows_what_is_not_usual(layer, says):
+    assert repr(layer).startswith(says)
+    assert says.startswith(repr(layer)[: len(says)])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: nn.Conv2d(0, 1, 3), ValueError, r"Conv2d\(0, 1, 3\): .* at least 1 channel"),
+        (lambda: nn.Conv2d(1, 0, 3), ValueError, r"Conv2d\(1, 0, 3\): .* at least 1 channel"),
+        (lambda: nn.Conv2d(1.0, 1, 3), TypeError, r"Conv2d\(1.0, 1, 3\): 'float' object"),
+        (lambda: nn.Conv2d(1, 1, 0), ValueError, r"Conv2d\(1, 1, 0\): kernel_size=0: it must be at least 1"),
+        (lambda: nn.Conv2d(1, 1, (3, 2, 1)), TypeError, r"kernel_size=\(3, 2, 1\): give a whole number, or two"),
+        (lambda: nn.Conv2d(1, 1, 3, stride=0), ValueError, r"Conv2d\(1, 1, 3\): stride=0: it must be at least 1"),
+        (lambda: nn.Conv2d(1, 1, 3, stride=1.5), TypeError, r"stride=1.5: give a whole number"),
+        (lambda: nn.Conv2d(1, 1, 3, stride=True), TypeError, r"stride=True: give a whole number"),
+        (lambda: nn.Conv2d(1, 1, 3, padding=-1), ValueError, r"padding=-1: it must be at least 0"),
+        (lambda: nn.Conv2d(1, 1, 3, padding="full"), TypeError, r"padding='full': give a whole number"),
+        (lambda: nn.Conv2d(1, 1, 3, dilation=(1, 0)), ValueError, r"dilation=\(1, 0\): it must be at least 1"),
+        (lambda: nn.MaxPool2d(0), ValueError, r"MaxPool2d\(0\): size=0: it must be at least 1"),
+        (lambda: nn.MaxPool2d(2, 0), ValueError, r"MaxPool2d\(2\): stride=0: it must be at least 1"),
+        (lambda: nn.MaxPool2d(3, padding=2), ValueError, r"padding=\(2, 2\) .* size \(3, 3\): it may be half of it"),
+        (lambda: nn.AvgPool2d("2"), TypeError, r"AvgPool2d\(2\): size='2': give a whole number"),
+        (
+            lambda: nn.Conv2d(1, 2, 3)(np.ones((4, 9, 9, 3))),
+            ValueError,
+            r"Conv2d\(1, 2, 3\): images of shape \(4, 9, 9, 3\) and a weight of shape \(3, 3, 1, 2\)",
+        ),
+        (lambda: nn.Conv2d(1, 2, 3)(np.ones((4, 9, 9))), ValueError, r"Conv2d\(1, 2, 3\): images of shape \(4, 9, 9\)"),
+        (lambda: nn.Conv2d(1, 2, 3)(1.0), ValueError, r"images of shape \(\) and a weight"),
+        (
+            lambda: nn.Conv2d(1, 2, (1, 5), dilation=2)(np.ones((4, 7, 8, 1))),
+            ValueError,
+            r"weight of shape \(1, 5, 1, 2\) reaches over 1×9 pixels, .* shape \(4, 7, 8, 1\)",
+        ),
+        (lambda: nn.Conv2d(1, 2, (5, 1), padding=1)(np.ones((4, 2, 4, 1))), ValueError, r"shape \(4, 4, 6, 1\): give"),
+        (
+            lambda: nn.MaxPool2d(2)(np.ones((4, 9, 1, 3))),
+            ValueError,
+            r"MaxPool2d\(2\): windows of 2×2 .* \(4, 9, 1, 3\)",
+        ),
+        (
+            lambda: nn.MaxPool2d(2)(np.ones((4, 9, 9))),
+            ValueError,
+            r"MaxPool2d\(2\): windows of 2×2 .* shape \(4, 9, 9\)",
+        ),
+        (lambda: nn.AvgPool2d(2)(1.0), ValueError, r"AvgPool2d\(2\): windows of 2×2 pixels on images of shape \(\)"),
+        (
+            lambda: tg.conv2d(np.ones((1, 3, 3, 1)), np.ones((3, 3, 1, 2)), np.ones(3)),
+            ValueError,
+            r"bias of shape \(3,\) for a weight of shape \(3, 3, 1, 2\): give it \(2,\)",
+        ),
+        (
+            lambda: tg.conv2d(np.ones((1, 3, 3, 1)), np.ones((3, 3, 1, 0))),
+            ValueError,
+            r"weight of shape \(3, 3, 1, 0\)",
+        ),
+        (lambda: tg.conv2d(np.ones((1, 3, 3, 1)), np.ones((3, 3))), ValueError, r"a weight of shape \(3, 3\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, error, says):
+    with pytest.raises(error, match=says):
+        call()
+
+
+def test_the_second_derivative_at_a_tie():
+    f = lambda x: np.sum(tg.max_pool2d(x, 2) ** 2)
+    x, v = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[1.0, 0.0], [7.0, 0.0]])
+    shape = (1, 2, 2, 1)
+    np.testing.assert_array_equal(tg.grad(f)(x.reshape(shape))[0, :, :, 0], [[1, 1], [0, 0]])
+    np.testing.assert_array_equal(tg.hvp(f)(x.reshape(shape), v.reshape(shape))[0, :, :, 0], [[0.5, 0.5], [0, 0]])
+
+
+def test_glorot_counts_the_pixels_of_a_kernel():
+    drawn = nn.init.glorot_uniform((5, 3, 20, 40), np.random.default_rng(0))
+    bound = np.sqrt(6 / (15 * 20 + 15 * 40))
+    assert 0.99 * bound < np.abs(drawn).max() <= bound

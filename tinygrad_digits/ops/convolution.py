@@ -1,0 +1,378 @@
+"""Convolution and pooling of images: of shape (N, height, width, channels), channels last.
+
+A convolution is a product of matrices. The windows that the kernel sees are laid out as the rows of a matrix (its
+*columns*, whose name has stuck, are what im2col made), and the kernel is the other one. With the channels last, what a
+window has of one line of the image lies together in memory, and is copied in one piece.
+
+Forward it is linear in the images and in the weight. The two ways back, to the images and to the weight, are
+operations of their own; the three are one another's transposes.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import defvjp, primitive
+from .indexing import operand
+from .neural import rows, summed
+from .windows import surrounded
+
+BLOCK = 2**18
+"""How many numbers are laid out at a time: 1 MB in single precision, to stay in cache until it has been multiplied."""
+
+
+Pair = int | tuple[int, int]
+
+
+# --------------------------------------------------------------------------------------------------------- convolution
+
+
+def conv2d(
+    x: Any, weight: Any, bias: Any = None, *, stride: Pair = 1, padding: Pair | str = 0, dilation: Pair = 1
+) -> Any:
+    """Slide a kernel over images: at each place, weighted sums of the window it covers (a cross-correlation).
+
+    Parameters
+    ----------
+    x : array of shape (N, height, width, channels)
+    weight : array of shape (kernel height, kernel width, channels, filters)
+    bias : array of shape (filters,), optional
+    stride : int or pair of int
+        How far the kernel moves at a time, down and to the right.
+    padding : int, pair of int, "same" or "valid"
+        How many zeros surround an image on each side. "same": as many as give ⌈height / stride⌉ and ⌈width / stride⌉
+        places, an odd one below and to the right. "valid": none.
+    dilation : int or pair of int
+        How far apart the pixels are that the kernel covers.
+
+    Returns
+    -------
+    array of shape (N, places down, places to the right, filters)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, the kernel is larger than the padded image, or a setting is too small.
+    TypeError
+        If a setting is no whole number.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> image = np.arange(9.0).reshape(1, 3, 3, 1)
+    >>> tg.conv2d(image, np.ones((2, 2, 1, 1)))[0, :, :, 0]
+    array([[ 8., 12.],
+           [20., 24.]])
+    """
+    arrays = tuple(operand(a) for a in ((x, weight) if bias is None else (x, weight, bias)))
+    kernel, stride, dilation = kernel_of(*arrays), pair("stride", stride), pair("dilation", dilation)
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+    x = padded(arrays[0], margins(padding, arrays[0].shape[1:3], reach, stride))
+    if any(n < r for n, r in zip(x.shape[1:3], reach, strict=True)):
+        raise ValueError(
+            f"a weight of shape {np.shape(weight)} reaches over {reach[0]}×{reach[1]} pixels, and the images are, with "
+            f"their padding, of shape {x.shape}: give larger images, more padding or a smaller kernel"
+        )
+    return convolved(x, *arrays[1:], stride=stride, dilation=dilation)
+
+
+def kernel_of(x, weight, bias=None):
+    """The kernel's height and width. Complains of shapes that do not fit."""
+    images, kernel = np.shape(x), np.shape(weight)
+    if len(images) != 4 or len(kernel) != 4 or images[3] != kernel[2] or 0 in kernel:
+        raise ValueError(
+            f"images of shape {images} and a weight of shape {kernel}: they must be (N, height, width, channels) and "
+            "(kernel height, kernel width, the same channels, filters)"
+        )
+    if bias is not None and np.shape(bias) != kernel[3:]:
+        raise ValueError(f"a bias of shape {np.shape(bias)} for a weight of shape {kernel}: give it {kernel[3:]}")
+    return kernel[:2]
+
+
+def pair(what: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """A setting for both axes, given as one number or as two."""
+    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2 or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in both):
+        raise TypeError(f"{what}={value!r}: give a whole number, or two, for the height and for the width")
+    if min(both) < least:
+        raise ValueError(f"{what}={value!r}: it must be at least {least}")
+    return int(both[0]), int(both[1])
+
+
+def margins(padding, sides, reach, stride):
+    """How many pixels to add before and after each side of the images."""
+    if padding == "valid":
+        padding = 0
+    if padding != "same":
+        return tuple((n, n) for n in pair("padding", padding, 0))
+    lacking = [max((-(-n // s) - 1) * s + r - n, 0) for n, r, s in zip(sides, reach, stride, strict=True)]
+    return tuple((n // 2, n - n // 2) for n in lacking)
+
+
+def padded(x, widths, value=0):
+    """Images with margins."""
+    if not any(map(any, widths)):
+        return x
+    return surrounded(x, widths=((0, 0), *widths, (0, 0)), constant_values=value)
+
+
+@primitive
+def convolved(x, weight, bias=None, *, stride, dilation):
+    """The sums of each window of the images, weighted."""
+    seen = windows(x, weight.shape[:2], stride, dilation)
+    matrix = weight.reshape(-1, weight.shape[3])
+    out = np.empty((*seen.shape[:3], weight.shape[3]), np.result_type(*[a for a in (x, weight, bias) if a is not None]))
+    if bias is not None:
+        bias = np.tile(bias, seen.shape[2])
+    for block in blocks(seen.shape):
+        columns = laid_out(seen[block])
+        np.matmul(columns, matrix, out=out[block].reshape(-1, weight.shape[3]))
+        if bias is not None:  # to a whole line at a time, as NumPy's loop over the filters alone would be short
+            lines = out[block].reshape(-1, bias.size)
+            np.add(lines, bias, out=lines)
+    return out
+
+
+@primitive
+def to_weight(x, g, *, kernel, stride, dilation):
+    """The way back to the weight: the products of the windows and of what their sums are given."""
+    seen = windows(x, kernel, stride, dilation)
+    total = np.zeros((prod(seen.shape[3:]), g.shape[3]), np.result_type(x, g))
+    for block in blocks(seen.shape):  # to lay the windows out again costs less than to have kept them
+        total += laid_out(seen[block]).T @ rows(g[block])
+    return total.reshape(*seen.shape[3:], g.shape[3])
+
+
+@primitive
+def to_images(g, weight, *, shape, stride, dilation):
+    """The way back to the images: what each sum is given goes, weighted, to its window; where they overlap, it adds up.
+
+    Lines of the kernel are added up first, and then its pixels: one loop over both takes twice as long.
+    """
+    (height, width), (down, right), (high, wide) = weight.shape[:2], stride, dilation
+    x = np.zeros(shape, np.result_type(g, weight))
+    for images, lines in blocks((*g.shape[:3], *weight.shape[:3])):
+        piece = g[images, lines]
+        n, below, across = piece.shape[:3]
+        wider = np.zeros((n, (below - 1) * down + (height - 1) * high + 1, across, *weight.shape[1:3]), x.dtype)
+        for i in range(height):
+            part = rows(piece) @ rows(weight[i]).T
+            wider[:, every(i * high, below, down)] += part.reshape(n, below, across, *weight.shape[1:3])
+        target = x[images, lines.start * down :][:, : wider.shape[1]]
+        for j in range(width):
+            target[:, :, every(j * wide, across, right)] += wider[:, :, :, j]
+    return x
+
+
+def every(start, count, step):
+    """The slice of so many places, a step apart."""
+    return slice(start, start + (count - 1) * step + 1, step)
+
+
+def windows(x, kernel, stride, dilation):
+    """A view of shape (N, places down, places to the right, kernel height, kernel width, channels)."""
+    (n, *sides, channels), (first, *between, last) = x.shape, x.strides
+    places = [(m - d * (k - 1) - 1) // s + 1 for m, k, s, d in zip(sides, kernel, stride, dilation, strict=True)]
+    bytes_apart = [n * b for n, b in zip((*stride, *dilation), between * 2, strict=True)]
+    return np.lib.stride_tricks.as_strided(
+        x, (n, *places, *kernel, channels), (first, *bytes_apart, last), writeable=False
+    )
+
+
+def blocks(shape):
+    """Cut windows into blocks of some images, or of some lines of one image: the indices of each."""
+    n, height = shape[:2]
+    lines = max(BLOCK // max(prod(shape[2:]), 1), 1)
+    images, lines = max(lines // height, 1), min(lines, height)
+    for i in range(0, n, images):
+        for j in range(0, height, lines):
+            yield slice(i, i + images), slice(j, j + lines)
+
+
+def laid_out(seen):
+    """Windows as the rows of a matrix.
+
+    Where few numbers of a window lie together, as in images of one channel, its transpose is laid out, in pieces as
+    long as a line of places: in a quarter of the time.
+    """
+    pixels = prod(seen.shape[3:])
+    if seen.shape[4] * seen.shape[5] < 16:
+        return seen.transpose(3, 4, 5, 0, 1, 2).reshape(pixels, -1).T
+    return seen.reshape(-1, pixels)
+
+
+# fmt: off
+defvjp(convolved, lambda g, out, x, weight, bias=None, *, stride, dilation:
+                      to_images(g, weight, shape=x.shape, stride=stride, dilation=dilation),
+                  lambda g, out, x, weight, bias=None, *, stride, dilation:
+                      to_weight(x, g, kernel=weight.shape[:2], stride=stride, dilation=dilation),
+                  lambda g, out, x, weight, bias=None, *, stride, dilation: summed(rows(g)))
+defvjp(to_images, lambda h, out, g, weight, *, shape, stride, dilation:
+                      convolved(h, weight, stride=stride, dilation=dilation),
+                  lambda h, out, g, weight, *, shape, stride, dilation:
+                      to_weight(h, g, kernel=weight.shape[:2], stride=stride, dilation=dilation))
+defvjp(to_weight, lambda h, out, x, g, *, kernel, stride, dilation:
+                      to_images(g, h, shape=x.shape, stride=stride, dilation=dilation),
+                  lambda h, out, x, g, *, kernel, stride, dilation:
+                      convolved(x, h, stride=stride, dilation=dilation))
+# fmt: on
+
+
+# ------------------------------------------------------------------------------------------------------------- pooling
+
+
+def max_pool2d(x: Any, size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Any:
+    """The largest number of each window of images, channel by channel; numbers that tie share the gradient equally.
+
+    Parameters
+    ----------
+    x : array of shape (N, height, width, channels)
+    size : int or pair of int
+        The height and width of a window.
+    stride : int or pair of int, optional
+        How far the window moves at a time; its size if not given. What is left over at the end has no part.
+    padding : int or pair of int
+        How many pixels are added on each side, which are never the largest. At most half the size.
+
+    Returns
+    -------
+    array of shape (N, places down, places to the right, channels)
+
+    Raises
+    ------
+    ValueError
+        If x is no batch of images, the window is larger than they are, or a setting is too small or too large.
+    TypeError
+        If a setting is no whole number.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> tg.max_pool2d(np.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]])
+    """
+    size, stride, padding = pooling(size, stride, padding)
+    return largest(poolable(x, size, padding), size=size, stride=stride)
+
+
+def avg_pool2d(x: Any, size: Pair, stride: Pair | None = None) -> Any:
+    """The mean of each window of images, channel by channel. The parameters and errors are those of `max_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> tg.avg_pool2d(np.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
+    """
+    size, stride, _ = pooling(size, stride)
+    return window_sums(poolable(x, size), size=size, stride=stride) * (1 / prod(size))
+
+
+def pooling(size: Pair, stride: Pair | None = None, padding: Pair = 0) -> tuple[tuple[int, int], ...]:
+    """The settings of a pooling, each as a pair."""
+    size, padding = pair("size", size), pair("padding", padding, 0)
+    if any(2 * p > k for p, k in zip(padding, size, strict=True)):
+        raise ValueError(f"padding={padding} of windows of size {size}: it may be half of it at most")
+    return size, size if stride is None else pair("stride", stride), padding
+
+
+def poolable(x, size, padding=(0, 0)):
+    """Images with margins. Complains if windows of that size do not fit on them."""
+    shape = np.shape(x)
+    if len(shape) != 4 or any(n + 2 * p < k for n, k, p in zip(shape[1:3], size, padding, strict=True)):
+        raise ValueError(
+            f"windows of {size[0]}×{size[1]} pixels on images of shape {shape}: they must be (N, height, width, "
+            "channels), and as large as a window"
+        )
+    return padded(operand(x), tuple((n, n) for n in padding), -np.inf)
+
+
+def taps(places, size, stride):
+    """For each pixel of a window: the index of that pixel in all windows at once."""
+    for i in range(size[0]):
+        for j in range(size[1]):
+            yield slice(None), every(i, places[0], stride[0]), every(j, places[1], stride[1])
+
+
+def combined(x, size, stride, function):
+    """What a ufunc makes of the pixels of each window: of its lines first, then across."""
+    for axis in 0, 1:
+        count = (x.shape[1 + axis] - size[axis]) // stride[axis] + 1
+        parts = [x[(slice(None),) * (1 + axis) + (every(i, count, stride[axis]),)] for i in range(size[axis])]
+        x = function(parts[0], parts[1]) if len(parts) > 1 else parts[0].copy()
+        for part in parts[2:]:
+            function(x, part, out=x)
+    return x
+
+
+@primitive
+def largest(x, *, size, stride):
+    """The largest number of each window."""
+    return combined(x, size, stride, np.maximum)
+
+
+@primitive
+def to_largest(g, x, top, *, size, stride):
+    """Share what each window is given among those of its pixels that are equal to the largest, ``top``."""
+    indices = list(taps(top.shape[1:3], size, stride))
+    ties = [x[index] == top for index in indices]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a window with NaN has none, and passes on NaN
+        share = g / tie_count(ties)
+        if size <= stride:  # no pixel is in two windows
+            back = np.zeros_like(x, g.dtype)
+            for tie, index in zip(ties, indices, strict=True):
+                np.multiply(tie, share, out=back[index])
+        else:
+            back = np.zeros_like(x, g.dtype)
+            for tie, index in zip(ties, indices, strict=True):
+                back[index] += tie * share
+    return back
+
+
+def tie_count(ties):
+    """How many of the arrays are true."""
+    count = ties[0].astype(np.min_scalar_type(len(ties)))
+    for tie in ties[1:]:
+        count += tie.view(np.uint8)
+    return count
+
+
+@primitive
+def at_largest(h, x, top, *, size, stride):
+    """Of each window, the mean of h where x is largest: the transpose of `to_largest`."""
+    ties = [(x[index] == top, h[index]) for index in taps(top.shape[1:3], size, stride)]
+    return sum(tie * part for tie, part in ties) / tie_count([tie for tie, _ in ties])
+
+
+@primitive
+def window_sums(x, *, size, stride):
+    """The sum of each window."""
+    return combined(x, size, stride, np.add)
+
+
+@primitive
+def to_windows(g, *, shape, size, stride):
+    """Give each pixel what the windows are given in which it is: the transpose of `window_sums`."""
+    x = np.zeros(shape, g.dtype)
+    for index in taps(g.shape[1:3], size, stride):
+        x[index] += g
+    return x
+
+
+# Which pixel is largest changes in steps, so that the derivatives by x and top are 0.
+# fmt: off
+defvjp(largest,     lambda g, out, x, *, size, stride: to_largest(g, x, out, size=size, stride=stride))
+defvjp(to_largest,  lambda h, out, g, x, top, *, size, stride: at_largest(h, x, top, size=size, stride=stride),
+                    lambda h, out, g, x, top, *, size, stride: np.zeros_like(x),
+                    lambda h, out, g, x, top, *, size, stride: np.zeros_like(top))
+defvjp(at_largest,  lambda g, out, h, x, top, *, size, stride: to_largest(g, x, top, size=size, stride=stride),
+                    lambda g, out, h, x, top, *, size, stride: np.zeros_like(x),
+                    lambda g, out, h, x, top, *, size, stride: np.zeros_like(top))
+defvjp(window_sums, lambda g, out, x, *, size, stride: to_windows(g, shape=x.shape, size=size, stride=stride))
+defvjp(to_windows,  lambda h, out, g, *, shape, size, stride: window_sums(h, size=size, stride=stride))
+# fmt: on
