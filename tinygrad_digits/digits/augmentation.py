@@ -135,9 +135,9 @@ class Distortion:
     def _elastic(self, count: int, height: int, width: int, rng: Generator) -> Floats:
         """For each image a random vector field (2, height · width), as smooth as a sum of wide Gaussian bumps."""
         rows, columns = _bumps(height, self.smoothness), _bumps(width, self.smoothness)
-        heights = rng.standard_normal((count, 2, rows.shape[1], columns.shape[1]), dtype=np.float32)
-        heights *= np.float32(self.elastic)
-        return (rows @ heights @ columns.T).reshape(count, 2, height * width)
+        shape = count, 2, rows.shape[1], columns.shape[1]
+        heights: Floats = rng.standard_normal(shape, dtype=np.float32) * np.float32(self.elastic)
+        return np.matmul(rows @ heights, columns.T, dtype=np.float32).reshape(count, 2, height * width)
 
 
 @lru_cache(maxsize=8)
