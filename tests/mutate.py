@@ -1,41 +1,57 @@
-"""Mutation testing of the derivative rules: change one, and see whether that operation's tests notice.
+"""Mutation testing of the derivative rules: change one, and see whether the tests of what uses it notice.
 
 ``python tests/mutate.py [SHARE [NAMES …]]``: a share of all mutants, 1 if not given; of the rules whose name or file
-contains one of the names. All mutants take some minutes. Each is a rule, or a function that rules use, with one thing
-changed in its syntax tree: a sign, factor, term, argument, transpose, axis, keyword, comparison or condition. It is
-compiled, put in place of the original's code, and tried on drawn cases of the operations that reach it, by the very
-tests of test_ops.py, and on all kinks. What survives and is not listed as equivalent is a hole in the tests.
+contains one of the names. Each is a rule, or a function that rules use, with one thing changed in its syntax tree: a
+sign, factor, term, argument, transpose, axis, keyword, comparison or condition. It is compiled, put in place of the
+original's code, and tried by the tests of test_ops.py and test_linalg.py that run that code, on cases drawn in advance:
+those that took the least time first. What survives and is not listed as equivalent is a hole in the tests.
 """
 
 import ast
-import copy
 import gc
+import inspect
+import itertools
 import random
 import sys
 import time
 import types
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import tinygrad_digits as tg
 from tinygrad_digits import autodiff
 
 sys.path.insert(0, str(Path(__file__).parent))
+import test_linalg
 import test_ops
 from cases import cases
 
 EXAMPLES = 25
 OPS = Path(tg.__file__).parent / "ops"
-TESTS = [
+PROPERTIES = [
     test_ops.test_value_is_numpys,
     test_ops.test_derivatives_to_second_order,
     test_ops.test_single_precision_stays_single,
     test_ops.test_layout_in_memory_does_not_matter,
     test_ops.test_invariants,
 ]
+"""What must hold of any case of an operation. The first two are tried on all that are drawn, the rest on six."""
+
+SLOW = [test_ops.test_derivatives_to_third_order]
+
+QUIET = settings(
+    max_examples=EXAMPLES,
+    database=None,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 FLIPPED = {
     ast.Lt: (ast.LtE, ast.Gt),
     ast.LtE: (ast.Lt,),
@@ -82,7 +98,7 @@ def changes(node):
             if getattr(function, "attr", "") in ("matmul", "dot"):
                 for i, a in enumerate(args):
                     yield ast.Call(function, [*args[:i], ast.Attribute(a, "T", ast.Load()), *args[i + 1 :]], keywords)
-            for i in range(len(keywords)):
+            for i in (i for i, keyword in enumerate(keywords) if keyword.arg != "strict"):
                 yield ast.Call(function, args, keywords[:i] + keywords[i + 1 :])
         case ast.Constant(bool() as value):
             yield ast.Constant(not value)
@@ -93,54 +109,67 @@ def changes(node):
             yield ast.Lambda(arguments, ast.BinOp(ast.Constant(2), ast.Mult(), body))
 
 
-def mutants(path):
-    """Each mutant of a file: its place, what was changed, and the changed module's tree."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for statement in tree.body:
+def mutants(path, share, names):
+    """Some mutants of a file: where each is, what was changed, and the pairs of code that differ, outer first."""
+    pick = random.Random(0)
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    imports = [statement for statement in body if isinstance(statement, ast.Import | ast.ImportFrom)]
+    for statement in body:
         decorated = any("primitive" in ast.unparse(d) for d in getattr(statement, "decorator_list", ()))
         if decorated or not isinstance(statement, ast.FunctionDef | ast.Expr | ast.For | ast.With):
             continue
-        for parent in ast.walk(statement):
-            if isinstance(parent, ast.arguments | ast.Expr):  # defaults; the call of defvjp itself
+        place = f"{path.stem}: {getattr(statement, 'name', ast.unparse(statement).split(',')[0].split('(')[-1])}"
+        if names and not any(n in place for n in names):
+            continue
+        original = compiled([*imports, statement], path)
+        for node, new, replace in replacements(statement):
+            if pick.random() < share:
+                new = ast.fix_missing_locations(ast.copy_location(new, node))
+                replace(new)
+                pairs = list(different(original, compiled([*imports, statement], path)))
+                replace(node)
+                if pairs:
+                    yield place, node.lineno, f"{ast.unparse(node)} → {ast.unparse(new)}", pairs
+
+
+def replacements(statement):
+    """Each node of a statement, what may stand in its place, and a function that puts a node there."""
+    kept = {id(inner) for node in ast.walk(statement) if beside_the_point(node) for inner in ast.walk(node)}
+    for parent in ast.walk(statement):
+        if isinstance(parent, ast.Expr) or id(parent) in kept:  # an expression: the call of defvjp itself
+            continue
+        for field, value in ast.iter_fields(parent):
+            if isinstance(parent, ast.FunctionDef) and field != "body":
                 continue
-            for field, value in ast.iter_fields(parent):
-                nodes = value if isinstance(value, list) else [value]
-                for i, node in enumerate(nodes):
-                    if isinstance(node, ast.AST) and not (isinstance(parent, ast.FunctionDef) and field != "body"):
-                        for new in changes(node):
-                            text = f"{ast.unparse(node)} → {ast.unparse(ast.fix_missing_locations(copy.deepcopy(new)))}"
-                            yield (
-                                statement,
-                                text,
-                                replaced(tree, parent, field, i if isinstance(value, list) else None, new),
-                            )
-
-
-def replaced(tree, parent, field, i, new):
-    """A function that compiles the tree with one node replaced."""
-
-    def compiled(filename):
-        old = getattr(parent, field) if i is None else getattr(parent, field)[i]
-        new_there = ast.fix_missing_locations(ast.copy_location(new, old))
-        if i is None:
-            setattr(parent, field, new_there)
-        else:
-            getattr(parent, field)[i] = new_there
-        try:
-            return compile(tree, filename, "exec", dont_inherit=True)
-        finally:
-            if i is None:
-                setattr(parent, field, old)
+            if isinstance(value, list):
+                for i, node in enumerate(value):
+                    for new in changes(node):
+                        yield node, new, partial(value.__setitem__, i)
             else:
-                getattr(parent, field)[i] = old
+                for new in changes(value):
+                    yield value, new, partial(setattr, parent, field)
 
-    return compiled
+
+def beside_the_point(node):
+    """Whether a node is of a signature (defaults are NumPy's), of an error's message, or only guards."""
+    return isinstance(node, ast.arguments | ast.Raise) or (isinstance(node, ast.keyword) and node.arg == "strict")
+
+
+def compiled(body, path):
+    """The code of a module; methods of modules that it imports are called in a way of their own."""
+    return compile(ast.Module(body, []), str(path), "exec", dont_inherit=True)
+
+
+def where(code):
+    """What tells a piece of code from others: code objects that have been run are not equal to those that have not."""
+    return code.co_filename, code.co_qualname, *code.co_positions()
 
 
 def different(old, new):
-    """Pairs of code objects, from the outside in, that are not the same in two versions of a module."""
-    for a, b in zip(old.co_consts, new.co_consts, strict=False):
-        if isinstance(a, types.CodeType) and isinstance(b, types.CodeType) and a != b:
+    """Pairs of code objects, from the outside in, that are not the same in two versions of a statement."""
+    inner = [[c for c in code.co_consts if isinstance(c, types.CodeType)] for code in (old, new)]
+    for a, b in zip(*inner, strict=False):
+        if a != b:
             yield a, b
             yield from different(a, b)
 
@@ -157,7 +186,6 @@ def reached(op):
         function = stack.pop()
         if not isinstance(function, types.FunctionType) or function.__code__ in found:
             continue
-        found.add(function.__code__)
         codes = [function.__code__]
         for code in codes:
             codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
@@ -165,7 +193,7 @@ def reached(op):
             stack += [function.__globals__[n] for n in code.co_names if n in function.__globals__]
         stack += [cell.cell_contents for cell in function.__closure__ or ()]
         stack += [f for f in (getattr(function, "primitive", None),) if f]
-    return {code for code in found if Path(code.co_filename).parent == OPS}
+    return set(map(where, found))
 
 
 class Fixed:
@@ -182,97 +210,102 @@ class Fixed:
 def drawn(op):
     """Cases of an operation, the same each time."""
     found = []
-    quiet = settings(
-        max_examples=EXAMPLES,
-        database=None,
-        derandomize=True,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    quiet(given(cases[op])(lambda case: found.append(case)))()
+    QUIET(given(cases[op])(lambda case: found.append(case)))()
     return sorted(found, key=lambda case: sum(np.size(x) for x in case[1]) < 2)
 
 
-def kinks():
-    """All examples of gradients where calculus is silent, as functions to be called."""
-    for test in (
-        test_ops.test_gradient_where_calculus_is_silent,
-        test_ops.test_second_derivative_where_calculus_is_silent,
-    ):
-        values = [
-            mark.args[1] for mark in test.pytestmark if mark.name == "parametrize" and not isinstance(mark.args[0], str)
-        ]
-        for value in values[0]:
-            for recorded in (False, True) if "kink" not in test.__name__ and "second" not in test.__name__ else (None,):
-                yield (
-                    lambda test=test, value=value, r=recorded: (
-                        test(*value) if r is None else test(*value, create_graph=r)
-                    )
-                )
+def properties(op):
+    """What must hold of an operation, as functions to be called."""
+    for turn, case in enumerate(drawn(op)):
+        for test in PROPERTIES if turn < 6 else PROPERTIES[:2]:
+            yield lambda test=test, case=case, turn=turn: test.hypothesis.inner_test(op, Fixed(case, turn))
 
 
-def failure(ops, examples, kinks):
-    """What the first test of the operations that fails says, or None."""
-    try:
-        for kink in kinks:
-            kink()
-        for op in ops:
-            for turn, case in enumerate(examples[op]):
-                for test in TESTS if turn < 6 else TESTS[:2]:
-                    test.hypothesis.inner_test(op, Fixed(case, turn))
-    except Exception as error:
-        return error
-    return None
+def examples(module):
+    """All other tests of a module that need no fixture, with each of their parameters, as functions to be called."""
+    for name, test in list(vars(module).items()):
+        if name.startswith("test_") and test not in PROPERTIES + SLOW:
+            marks = getattr(test, "pytestmark", ())
+            action = "ignore" if any(mark.name == "filterwarnings" for mark in marks) else "error"
+            run = QUIET(test) if hasattr(test, "hypothesis") else test
+            for parts in itertools.product(*(parameters(mark) for mark in marks if mark.name == "parametrize")):
+                given_all = {name: value for part in parts for name, value in part.items()}
+                if given_all.keys() == inspect.signature(test).parameters.keys():
+                    yield partial(quietly, action, run, given_all)
+
+
+def parameters(mark):
+    """What a mark gives a test, each time by name."""
+    names, rows = mark.args
+    return [{names: row} if isinstance(names, str) else dict(zip(names, row, strict=True)) for row in rows]
+
+
+def quietly(action, test, keywords):
+    """Run a test with the warnings filter that it asks for."""
+    with warnings.catch_warnings(action=action):
+        test(**keywords)
+
+
+class Test:
+    """A test, which code it runs, and how long it takes."""
+
+    def __init__(self, run):
+        self.run, codes = run, {}
+        started = time.perf_counter()
+        sys.setprofile(lambda frame, event, _: codes.setdefault(id(frame.f_code), frame.f_code))
+        try:
+            run()
+        finally:
+            sys.setprofile(None)
+        self.seconds = time.perf_counter() - started
+        self.codes = {where(code) for code in codes.values() if Path(code.co_filename).parent == OPS}
+
+    def fails(self):
+        try:
+            self.run()
+        except (Exception, pytest.fail.Exception):
+            return True
+        return False
 
 
 def main(share=1.0, *names):
     """Try the mutants, and report."""
     warnings.simplefilter("error")
     started = time.perf_counter()
-    reach = {op: reached(autodiff.key(op)) for op in cases}
-    examples = {op: drawn(op) for op in reach}
-    silent = list(kinks())
-    for op in reach:
-        error = failure([op], examples, silent)
-        if error:
-            raise SystemExit(f"the tests of {autodiff.name(op)} fail without any mutant: {error}")
+    found = [mutant for path in sorted(OPS.glob("*.py")) for mutant in mutants(path, share, names)]
+    changed = {where(pairs[-1][0]) for *_, pairs in found}
+    ops = [op for op in cases if not changed.isdisjoint(reached(autodiff.key(op)))]
+    runs = itertools.chain(*map(properties, ops), examples(test_ops), examples(test_linalg))
+    tests = sorted((test for test in map(Test, runs) if not changed.isdisjoint(test.codes)), key=lambda t: t.seconds)
     functions = {}
     for f in gc.get_objects():
-        if isinstance(f, types.FunctionType) and Path(f.__code__.co_filename).parent == OPS:
-            functions.setdefault(f.__code__, []).append(f)
-    print(f"{len(reach)} operations, {sum(map(len, examples.values()))} cases, {len(silent)} kinks", flush=True)
-    killed, equivalent, survivors = 0, 0, []
-    pick = random.Random(0)
-    for path in sorted(OPS.glob("*.py")):
-        original = compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
-        for statement, change, compiled in list(mutants(path)):
-            place = f"{path.stem}: {getattr(statement, 'name', ast.unparse(statement).split(',')[0].split('(')[-1])}"
-            if (names and not any(n in place for n in names)) or pick.random() >= share:
-                continue
-            pairs = list(different(original, compiled(str(path))))
-            affected = [op for op, codes in reach.items() if any(old in codes for old, _ in pairs)]
-            live = [(f, new, old) for old, new in pairs for f in functions.get(old, ())]
-            if not affected or not live:
-                continue  # nothing that is checked uses it
-            if (place, change) in EQUIVALENT:
-                equivalent += 1
-                continue
-            for f, new, _ in live:
-                f.__code__ = new
-            try:
-                alive = not failure(affected, examples, silent)
-            finally:
-                for f, _, old in live:
-                    f.__code__ = old
-            killed += not alive
-            if alive:
-                survivors.append((place, change))
-                print(f"survived  {place}, line {statement.lineno}: {change}", flush=True)
-    total = killed + equivalent + len(survivors)
+        if isinstance(f, types.FunctionType):
+            functions.setdefault(where(f.__code__), []).append(f)
     took = time.perf_counter() - started
-    print(f"{total} mutants: {killed} killed, {equivalent} equivalent, {len(survivors)} survived; {took:.0f} s")
-    return len(survivors)
+    print(f"{len(found)} mutants, {len(tests)} tests of {len(ops)} operations; {took:.0f} s so far", flush=True)
+    killed, equivalent, survivors = 0, 0, 0
+    for place, line, change, pairs in found:
+        if (place, change) in EQUIVALENT:
+            equivalent += 1
+            continue
+        live = [(f, old, new) for old, new in pairs for f in functions.get(where(old), ())]
+        for f, _, new in live:
+            f.__code__ = new
+        try:
+            killer = next((test for test in tests if where(pairs[-1][0]) in test.codes and test.fails()), None)
+        finally:
+            for f, old, _ in live:
+                f.__code__ = old
+        if killer:
+            killed += 1
+            tests.remove(killer)
+            tests.insert(0, killer)  # it may kill others
+        else:
+            survivors += 1
+            print(f"survived  {place}, line {line}: {change}", flush=True)
+    took = time.perf_counter() - started
+    print(f"{len(found)} mutants: {killed} killed, {equivalent} equivalent, {survivors} survived; {took:.0f} s")
+    return survivors
 
 
 if __name__ == "__main__":
