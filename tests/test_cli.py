@@ -299,3 +299,28 @@ def test_at_a_terminal_a_bar_is_shown(folder, tmp_path):
     assert re.search(r"epoch \d+/20", text)
     assert "━" in text
     assert len(re.findall(r"\x1b\[2K +\d+  +\d\.\d{4} .*\r\n", text)) == 20
+
+
+# ---------------------------------------------------------------------------------------------------------- comparing
+
+
+def test_recipes_are_compared_in_a_table_and_a_picture(say, folder, tmp_path):
+    status, out, err = say(
+        "train", "--compare", "nielsen", "sigmoid", "--data-dir", folder, "--epochs", 2, "--out", tmp_path / "both"
+    )
+    assert (status, err) == (0, "")
+    table = out[out.index("recipe  ") :].splitlines()
+    assert re.fullmatch(r"nielsen +23,860 +2 +\d+\.\d +\d\d\.\d\d% +\d\d\.\d\d%", table[1])
+    assert re.fullmatch(r"sigmoid +79,510 +2 +\d+\.\d +\d\d\.\d\d% +\d\d\.\d\d%", table[2])
+    with Image.open(tmp_path / "both" / "curves.png") as picture:
+        assert picture.size == (1200, 750)
+    assert say("info", tmp_path / "both" / "sigmoid")[0] == 0
+
+
+def test_without_matplotlib_the_table_is_all(say, folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    status, out, err = say(
+        "train", "--compare", "nielsen", "--data-dir", folder, "--epochs", 1, "--out", tmp_path / "r"
+    )
+    assert (status, err) == (0, "")
+    assert "not drawn: a picture needs matplotlib: python -m pip install 'tinygrad_digits[plot]'" in out

@@ -25,8 +25,9 @@ from ..ops.neural import softmax
 from .data import SHIPPED, VARIABLE, DataError, Digits, as_floats, load_mnist
 from .evaluation import Report, evaluate, outputs
 from .images import ImageError, read_digit
+from .pictures import curves
 from .recipes import RECIPES, Recipe
-from .runs import Epoch, Run, RunError
+from .runs import Epoch, Run, RunError, run_folder
 from .training import Diverged, fit
 
 if TYPE_CHECKING:
@@ -70,12 +71,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train a recipe's net, test it once, and keep it in a run folder."""
-    chosen = {n: v for n in _SETTINGS if (v := getattr(arguments, n)) is not None}
-    recipe = replace(RECIPES[arguments.recipe], **chosen)
     digits = load_mnist(arguments.data_dir)
+    if arguments.compare:
+        return _compare(arguments, digits)
+    return INTERRUPTED if _train(arguments.recipe, arguments.out, digits, arguments) is None else 0
+
+
+def _train(name: str, folder: str | Path | None, digits: Digits, arguments: argparse.Namespace) -> Run | None:
+    """Train a recipe with the settings of the command line; give its run, or None if it was stopped."""
+    chosen = {n: v for n in _SETTINGS if (v := getattr(arguments, n)) is not None}
+    recipe = replace(RECIPES[name], **chosen)
     data_dir = arguments.data_dir or os.environ.get(VARIABLE)
     run = Run.create(
-        arguments.out,
+        folder,
         recipe,
         seed=arguments.seed,
         data_dir=data_dir and str(Path(data_dir).resolve()),
@@ -100,11 +108,41 @@ def train(arguments: argparse.Namespace) -> int:
         raise Diverged(f"{error}. {kept}") from None
     if trained.interrupted:
         print(f"\nStopped after {_count(len(trained.history), 'whole epoch')}. The model so far is in {run.folder}")
-        return INTERRUPTED
+        return None
     report = evaluate(trained.model, digits.test)
     run.save_report(report)
     print(f"\n{_told(report)}\n\nTrained in {trained.history[-1].seconds:.1f} s. The run is in {run.folder}")
+    return run
+
+
+def _compare(arguments: argparse.Namespace, digits: Digits) -> int:
+    """Train several recipes, and show them side by side in a table and a picture."""
+    folder = run_folder(arguments.out, "compare")
+    runs = {}
+    for name in dict.fromkeys(arguments.compare):
+        run = _train(name, folder / name, digits, arguments)
+        if run is None:
+            return INTERRUPTED
+        runs[name] = run
+        print()
+    print(f"{'recipe':<12}{'parameters':>10}  {'epochs':>6}  {'seconds':>7}  {'validation':>10}  {'test':>7}")
+    for name, run in runs.items():
+        print(_compared(name, run))
+    picture = folder / "curves.png"
+    try:
+        curves({name: run.metrics() for name, run in runs.items()}, picture)
+    except ImportError as error:
+        print(f"\nThe runs are in {folder}. Their curves were not drawn: {error}")
+    else:
+        print(f"\nThe runs are in {folder}, their curves in {picture}")
     return 0
+
+
+def _compared(name: str, run: Run) -> str:
+    last, report = run.metrics()[-1], run.report()
+    size = sum(p.size for p in run.load_model().parameters())
+    tested = f"{report.accuracy:>7.2%}" if report else ""
+    return f"{name:<12}{size:>10,}  {last.epoch:>6}  {last.seconds:>7.1f}  {last.validation_accuracy:>10.2%}  {tested}"
 
 
 def evaluate_run(arguments: argparse.Namespace) -> int:
@@ -285,12 +323,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RECIPE",
         help=f"what to train (default: {DEFAULT})",
     )
+    sub.add_argument(
+        "--compare",
+        nargs="+",
+        choices=RECIPES,
+        metavar="RECIPE",
+        help="train these one after another instead, and compare them in a table and a picture",
+    )
     for name, (kind, text) in _SETTINGS.items():
         sub.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"{text} (default: the recipe's)")
     sub.add_argument(
         "--seed", type=_whole(0), default=0, metavar="N", help="of the initial weights and the shuffling (default: 0)"
     )
-    sub.add_argument("--out", metavar="DIR", help="the run folder (default: runs/RECIPE-1, or the next number)")
+    sub.add_argument(
+        "--out", metavar="DIR", help="the run folder (default: runs/RECIPE-1, or runs/compare-1, or the next number)"
+    )
     _add_data_dir(sub)
 
     sub = command("evaluate", evaluate_run)

@@ -89,7 +89,7 @@ class Run:
             "augment": repr(recipe.augment) if recipe.augment else None,
             **{f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name not in _UNSAVED},
         }
-        run = cls(_numbered(recipe.name) if folder is None else _made(Path(folder)), {**chosen, **settings})
+        run = cls(run_folder(folder, recipe.name), {**chosen, **settings})
         write_atomically(run.folder / SETTINGS, _json(run.settings))
         return run
 
@@ -201,6 +201,17 @@ def _record(kind: type[Record], found: dict[str, Any]) -> Record:
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def run_folder(folder: str | Path | None, name: str) -> Path:
+    """Make an empty folder: the one that is named, or ``runs/NAME-1``, or the next number.
+
+    Raises
+    ------
+    RunError
+        If it is there already and not empty, or cannot be made.
+    """
+    return _numbered(name) if folder is None else _made(Path(folder))
 
 
 def _made(folder: Path) -> Path:
