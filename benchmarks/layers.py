@@ -72,11 +72,57 @@ def linear() -> Case:
     return compare(ours, theirs, normal(2, 5, 3), weights=weights)
 
 
+def batch_norm(ours: Any, theirs: Any, *shape: int, training: bool = True) -> Callable[[], Case]:
+    """A normalisation of batches, channels last, in training after one step of it, or in evaluation mode."""
+
+    def case() -> Case:
+        one, other = ours(shape[-1], dtype=float), theirs(shape[-1])
+        last = lambda f: lambda x: torch.movedim(f(torch.movedim(x, -1, 1)), 1, -1)
+        x = normal(*shape)
+        one(x)
+        last(other)(torch.tensor(x))
+        one.train(training)
+        other.train(training)
+        pairs = [(one.weight, same, other.weight), (one.bias, same, other.bias)]
+        for _, _, q in pairs:
+            q.data += torch.tensor(normal(*q.shape))
+        found = compare(one, last(other), normal(*shape), weights=pairs)
+        averages = [one.running_mean.numpy(), one.running_var.numpy()], [other.running_mean, other.running_var]
+        return max(found[0], difference(*averages)), found[1]
+
+    return case
+
+
+def layer_norm() -> Case:
+    ours, theirs = nn.LayerNorm(4, dtype=float), torch.nn.LayerNorm(4)
+    theirs.weight.data += torch.tensor(normal(4))
+    pairs = [(ours.weight, same, theirs.weight), (ours.bias, same, theirs.bias)]
+    return compare(ours, theirs, normal(3, 2, 4), weights=pairs)
+
+
+def embedding() -> Case:
+    ours, theirs, places = nn.Embedding(5, 3, dtype=float), torch.nn.Embedding(5, 3), np.array([[1, 4], [1, 0]])
+    pairs = [(ours.weight, same, theirs.weight)]
+    return compare(lambda: ours(places), lambda: theirs(torch.tensor(places)), weights=pairs)
+
+
 LAYERS: dict[str, Callable[[], Case]] = {
     "Linear": linear,
     "Sigmoid": lambda: compare(nn.Sigmoid(), torch.nn.Sigmoid(), normal(5, 3)),
     "Tanh": lambda: compare(nn.Tanh(), torch.nn.Tanh(), normal(5, 3)),
     "ReLU": lambda: compare(nn.ReLU(), torch.nn.ReLU(), normal(5, 3)),
+    "LeakyReLU": lambda: compare(nn.LeakyReLU(0.2), torch.nn.LeakyReLU(0.2), normal(5, 3)),
+    "Softplus": lambda: compare(nn.Softplus(), torch.nn.Softplus(), normal(5, 3)),
+    "SiLU": lambda: compare(nn.SiLU(), torch.nn.SiLU(), normal(5, 3)),
+    "GELU": lambda: compare(nn.GELU(), torch.nn.GELU(approximate="tanh"), normal(5, 3)),
+    "Softmax": lambda: compare(nn.Softmax(), torch.nn.Softmax(dim=-1), normal(5, 3)),
+    "Embedding": embedding,
+    "LayerNorm": layer_norm,
+    "BatchNorm1d": batch_norm(nn.BatchNorm1d, torch.nn.BatchNorm1d, 5, 3),
+    "BatchNorm1d, sequences": batch_norm(nn.BatchNorm1d, torch.nn.BatchNorm1d, 5, 2, 3),
+    "BatchNorm1d, evaluation": batch_norm(nn.BatchNorm1d, torch.nn.BatchNorm1d, 5, 3, training=False),
+    "BatchNorm2d": batch_norm(nn.BatchNorm2d, torch.nn.BatchNorm2d, 2, 4, 4, 3),
+    "BatchNorm2d, evaluation": batch_norm(nn.BatchNorm2d, torch.nn.BatchNorm2d, 2, 4, 4, 3, training=False),
 }
 
 # ------------------------------------------------------------------------------------------------------------- losses

@@ -62,7 +62,13 @@ FLIPPED = {
 }
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 
-EQUIVALENT: dict[tuple[str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str], str] = {
+    ("normalisation: moments", " → ".join(2 * ["means_of_products(centred, centred, axis)"])): "the factors are equal",
+    (
+        "normalisation: slope_of_standardised",
+        "means_of_products(g, out, axis) → means_of_products(out, g, axis)",
+    ): "factors commute",
+}
 """(file and function, change): why no derivative is changed by it."""
 
 

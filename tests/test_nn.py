@@ -240,6 +240,10 @@ SAMPLES = np.array([-1e4, -2.0, -0.5, 0.0, 0.5, 2.0, 1e4])
         (nn.Tanh(), np.tanh),
         (nn.ReLU(), lambda x: x * (x > 0)),
         (nn.Step(), lambda x: (x > 0) * 1.0),
+        (nn.LeakyReLU(0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
+        (nn.Softplus(), lambda x: np.where(x > 100, x, np.log1p(np.exp(np.minimum(x, 100))))),
+        (nn.SiLU(), lambda x: x / (1 + np.exp(-np.clip(x, -700, 700)))),
+        (nn.GELU(), lambda x: x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2),
     ],
 )
 @pytest.mark.parametrize("given_as", [np.asarray, tg.tensor, list])
@@ -248,12 +252,26 @@ def test_activations_against_numpy(layer, oracle, given_as):
     assert isinstance(out, tg.Tensor if given_as is tg.tensor else np.ndarray)
     np.testing.assert_allclose(np.asarray(out), oracle(SAMPLES), atol=1e-12)
     assert layer(SAMPLES.astype(np.float32)).dtype == np.float32
-    assert repr(layer) == f"{type(layer).__name__}()"
+    assert repr(layer) == f"{type(layer).__name__}({'0.2' * isinstance(layer, nn.LeakyReLU)})"
 
 
-@pytest.mark.parametrize("layer", [nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.Step()])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.Step(), nn.LeakyReLU(), nn.Softplus(), nn.SiLU(), nn.GELU()),
+        *(nn.Softmax(), nn.Softmax(axis=0)),
+    ],
+)
 def test_gradients_of_activations(layer):
     check_grads(layer, np.array([-2.0, -0.5, 0.5, 2.0]))
+
+
+def test_softmax_makes_probabilities_along_its_axis():
+    x = np.array([[0.0, 1.0], [2.0, -1.0]])
+    np.testing.assert_allclose(nn.Softmax()(x), np.exp(x) / np.exp(x).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(nn.Softmax(0)(x), np.exp(x) / np.exp(x).sum(axis=0))
+    assert repr(nn.Softmax()) == "Softmax()"
+    assert repr(nn.Softmax(0)) == "Softmax(axis=0)"
 
 
 def test_the_slope_of_a_step_is_zero():

@@ -19,6 +19,7 @@ from . import (
     joins,
     linalg,
     neural,
+    normalisation,
     ordering,
     products,
     reductions,
@@ -28,7 +29,7 @@ from . import (
 
 FAMILIES = (
     *(elementwise, reductions, cumulative, ordering, shapes, joins, indexing, windows, grids),
-    *(products, diagonals, linalg, neural, activations, convolution),
+    *(products, diagonals, linalg, neural, activations, convolution, normalisation),
 )
 
 cases = {op: case for family in FAMILIES for op, case in family.cases.items()}

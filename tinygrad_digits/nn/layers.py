@@ -1,4 +1,4 @@
-"""Layers: Linear, the activations, Flatten, and Sequential, which joins them.
+"""Layers: Linear, Embedding and Flatten; and Sequential, Residual and Lambda, which make layers of others.
 
 A layer without parameters does to an array what it does to a Tensor, and returns an array then.
 """
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..autodiff import name
 from ..ops import neural
+from ..ops.indexing import operand
 from ..tensor import Tensor, apply, tensor
 from . import init
 from .init import Initialiser
@@ -98,43 +99,6 @@ def _parameter(initialiser: Initialiser, shape: tuple[int, ...], rng: Generator,
     return tensor(numbers, dtype=dtype, requires_grad=True)
 
 
-class Sigmoid(Module):
-    """The logistic function 1 / (1 + exp(-x)) of each element: a step with its corner rounded off."""
-
-    def __call__(self, x: ArrayLike | Tensor) -> Any:
-        """Map each element to between 0 and 1; see `tinygrad_digits.sigmoid`."""
-        return neural.sigmoid(x)
-
-
-class Tanh(Module):
-    """The hyperbolic tangent of each element: a sigmoid stretched to between -1 and 1."""
-
-    def __call__(self, x: ArrayLike | Tensor) -> Any:
-        """Map each element to between -1 and 1."""
-        return np.tanh(x)
-
-
-class ReLU(Module):
-    """The positive part of each element."""
-
-    def __call__(self, x: ArrayLike | Tensor) -> Any:
-        """Map each element to itself, or to 0 if it is negative; see `tinygrad_digits.relu`."""
-        return neural.relu(x)
-
-
-class Step(Module):
-    """A perceptron's threshold: 1 where the input is positive, else 0.
-
-    Its slope is 0 wherever it has one, so that gradient descent learns nothing through it: the reason for the sigmoid.
-
-    Rosenblatt, "The perceptron", Psychological Review, 1958.
-    """
-
-    def __call__(self, x: ArrayLike | Tensor) -> Any:
-        """Map each element to 0 or 1."""
-        return np.maximum(np.sign(x), 0)
-
-
 class Flatten(Module):
     """All axes but the first made one: images (N, 28, 28) become rows (N, 784)."""
 
@@ -185,3 +149,120 @@ class Sequential(Module):
 
     def __getitem__(self, position: int) -> Callable[[Any], Any]:
         return self.layers[position]
+
+
+class Residual(Sequential):
+    """Layers whose result is added to what they were given: ``x + layers(x)``.
+
+    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016.
+
+    Parameters
+    ----------
+    *layers : callable
+        As of `Sequential`.
+
+    Raises
+    ------
+    ValueError
+        When it is called, if the layers give another shape than they were given.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> tg.nn.Residual(np.square, np.negative)(np.array([1.0, 2.0]))
+    array([ 0., -2.])
+    """
+
+    def __call__(self, x: ArrayLike | Tensor) -> Any:
+        """Pass x through all layers in turn, and add it to what comes out."""
+        x = operand(x)
+        change = super().__call__(x)
+        if np.shape(change) != np.shape(x):
+            raise ValueError(
+                f"Residual adds what its layers give to what they were given, of shape {np.shape(x)}, and they made "
+                f"{np.shape(change)} of it: let them keep the shape"
+            )
+        return x + change
+
+
+class Lambda(Module):
+    """A function as a layer, where a module is wanted. `Sequential` takes functions as they are.
+
+    Parameters
+    ----------
+    function : callable
+        Of what Tensors can pass through.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> tg.nn.Lambda(np.square)(np.array([3.0]))
+    array([9.])
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        if not callable(function):
+            raise TypeError(f"Lambda takes a function, and was given {function!r:.50}")
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function."""
+        return self.function(*args)
+
+
+class Embedding(Module):
+    """A table of learned vectors: one for each of a number of things, such as words, looked up by whole numbers.
+
+    Parameters
+    ----------
+    count, features : int
+        How many vectors, and of which size.
+    weight_init : callable
+        Initialiser; see `tinygrad_digits.nn.init`.
+    dtype : dtype
+        Of the vectors.
+    rng : Generator, int or None
+        As of `Linear`.
+
+    Attributes
+    ----------
+    weight : Tensor of shape (count, features)
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is called, if it is not given whole numbers from 0 to count - 1.
+
+    Examples
+    --------
+    >>> import tinygrad_digits as tg
+    >>> tg.nn.Embedding(1000, 16, rng=0)([[3, 1, 4], [1, 5, 9]]).shape
+    (2, 3, 16)
+    """
+
+    def __init__(
+        self,
+        count: int,
+        features: int,
+        *,
+        weight_init: Initialiser = init.normal,
+        dtype: DTypeLike = np.float32,
+        rng: Generator | int | None = None,
+    ) -> None:
+        if index(count) < 1 or index(features) < 1:
+            raise ValueError(f"Embedding({count}, {features}): both sizes must be at least 1")
+        self.weight = _parameter(weight_init, (count, features), np.random.default_rng(rng), dtype)
+
+    def __call__(self, indices: ArrayLike | Tensor) -> Tensor:
+        """Map whole numbers of any shape (…) to their vectors (…, features)."""
+        indices = np.asarray(indices)
+        if indices.dtype.kind not in "iu":
+            raise TypeError(f"Embedding looks up whole numbers, and was given dtype {indices.dtype}")
+        if indices.size and not (np.min(indices) >= 0 and np.max(indices) < len(self.weight)):
+            wrong = indices[(indices < 0) | (indices >= len(self.weight))][0]
+            raise ValueError(f"Embedding({self.extra_repr()}) has rows 0 to {len(self.weight) - 1}, not {wrong}")
+        return self.weight[indices]
+
+    def extra_repr(self) -> str:
+        """Say the sizes."""
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}"

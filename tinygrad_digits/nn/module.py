@@ -59,6 +59,25 @@ class Module:
         """Give this module and all it holds, each once."""
         return (item for _, item in _walk(self, "", set()) if isinstance(item, Module))
 
+    def generators(self) -> dict[str, np.random.Generator]:
+        """Give the generators of random numbers that the module draws from, as `Dropout` does, under dotted names.
+
+        To go on exactly where training was interrupted, save and restore their states beside `state_dict`.
+
+        Examples
+        --------
+        >>> import numpy as np, tinygrad_digits as tg
+        >>> model = tg.nn.Sequential(np.tanh, tg.nn.Dropout(0.5, rng=0))
+        >>> states = {place: rng.bit_generator.state for place, rng in model.generators().items()}
+        >>> once = model(np.ones(3))
+        >>> for place, rng in model.generators().items():
+        ...     rng.bit_generator.state = states[place]
+        >>> bool(np.all(model(np.ones(3)) == once))
+        True
+        """
+        found = _walk(self, "", set(), (Module, np.random.Generator))
+        return {place: item for place, item in found if isinstance(item, np.random.Generator)}
+
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Give copies of all tensors of the module, frozen ones included, under their dotted names."""
         return {place: t.numpy() for place, t in self._tensors().items()}
@@ -132,15 +151,15 @@ def _held(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(key), item) for key, item in value.items())
 
 
-def _walk(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """The modules and tensors in a value, itself included, each once, with their dotted names."""
-    if isinstance(value, Module | Tensor):
+def _walk(value: Any, path: str, seen: set[int], kinds: Any = (Module, Tensor)) -> Iterator[tuple[str, Any]]:
+    """The modules and tensors (or other kinds) in a value, itself included, each once, with their dotted names."""
+    if isinstance(value, kinds):
         if id(value) in seen:
             return
         seen.add(id(value))
         yield path, value
     for place, item in _held(value):
-        yield from _walk(item, f"{path}.{place}" if path else place, seen)
+        yield from _walk(item, f"{path}.{place}" if path else place, seen, kinds)
 
 
 def _drawn(module: Module, seen: set[int]) -> str:
