@@ -2,7 +2,8 @@
 
 The arrays are what can be differentiated among the arguments: floating-point arrays and numbers, also nested in tuples,
 lists and dicts, and the parameters of modules (the function itself may be one). What is random or has a state is copied
-for each call: modules and NumPy's generators.
+for each call: modules and NumPy's generators. Tensors from elsewhere, that a function knows without being given them,
+are left as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from inspect import Parameter, signature
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from ..tensor import tensor as make_tensor
 from ..transforms import _leaves
 
 Arrays = list[NDArray[Any]]
+
+CHANGED = "the function changed an argument. Have it work on a copy: x = x * 2 in place of x *= 2"
 
 
 class Subject:
@@ -40,6 +44,7 @@ class Subject:
             found += _moving(arg, label)
         self.labels = [label for label, _ in found]
         self.arrays: Arrays = [_array(leaf) for _, leaf in found]
+        self.others = [(x, x.tobytes()) for x in map(_array, _leaves(args)) if x.dtype.kind in "biu" and x.ndim]
         if not found:
             kinds = ", ".join(_kind(arg) for arg in args) or "none"
             raise TypeError(
@@ -51,7 +56,10 @@ class Subject:
         """Call the function with other leaves, arrays or Tensors; give what is floating point in its result."""
         supply = iter(leaves)
         f = _rebuilt(self.f, supply) if isinstance(self.f, Module) else self.f
-        return self.floating(f(*[_rebuilt(arg, supply) for arg in self.args]))
+        result = f(*[_rebuilt(arg, supply) for arg in self.args])
+        if any(x.tobytes() != before for x, before in self.others):
+            raise AssertionError(CHANGED)
+        return self.floating(result)
 
     def floating(self, result: Any) -> list[Any]:
         """The leaves of a result that have derivatives. Complains of what cannot be part of one."""
@@ -95,11 +103,54 @@ def evaluator(call: Callable[..., list[Any]], arrays: Arrays) -> Callable[[Array
     return plain
 
 
+def behind(results: list[Any]) -> list[Tensor]:
+    """All that results were computed from and that needs a gradient, themselves included."""
+    found: dict[Tensor, None] = {}
+    stack = results
+    while stack:
+        fresh = [y for y in stack if isinstance(y, Tensor) and y.requires_grad and y not in found]
+        found |= dict.fromkeys(fresh)
+        stack = [a for y in fresh for a in y._recipe[1]]
+    return list(found)
+
+
+def backward(results: list[Any], seeds: Arrays, leaves: list[Tensor]) -> None:
+    """Fill the ``grad`` of leaves, for seeds of the results. Other leaves keep what they have."""
+    others = {x: x.grad for x in behind(results) if x.is_leaf and x not in set(leaves)}
+    for x in others:
+        x.grad = None
+    try:
+        for y, s in zip(results, seeds, strict=True):
+            if isinstance(y, Tensor) and y.requires_grad:
+                y.backward(s, retain_graph=True)
+    finally:
+        for x, g in others.items():
+            x.grad = g
+
+
+def gradients(leaves: list[Tensor]) -> Arrays:
+    """What `backward` has filled in, or zeros."""
+    return [np.zeros(x.shape, x.dtype) if x.grad is None else x.grad for x in leaves]
+
+
+def check_shape_and_dtype(found: Arrays, arrays: Arrays, labels: list[str]) -> None:
+    """Complain of a gradient that is no ndarray of the shape and dtype of what it is by."""
+    for g, x, label in zip(found, arrays, labels, strict=True):
+        same = type(g) is np.ndarray and (g.shape, g.dtype.newbyteorder("=")) == (x.shape, x.dtype.newbyteorder("="))
+        if not same:
+            raise AssertionError(
+                f"the gradient by {label} is a {type(g).__name__} of shape {np.shape(g)} and dtype "
+                f"{getattr(g, 'dtype', None)}: it must be an ndarray of shape {x.shape} and dtype {x.dtype}"
+            )
+
+
 def title(f: Any) -> str:
     """What to call a function in a report."""
     if isinstance(f, partial):
         return title(f.func)
-    return type(f).__name__ if isinstance(f, Module) else autodiff.name(f)
+    if isinstance(f, MethodType):
+        return f"{title(f.__self__)}.{f.__name__}"
+    return autodiff.name(f) if hasattr(f, "__name__") else type(f).__name__
 
 
 def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..autodiff import LEAF
 from ..tensor import Tensor, asarray, no_grad, tensor
 from ..transforms import grad, jvp, vjp
-from .functions import Arrays, Subject
+from .functions import Arrays, Subject, _array, backward, behind, check_shape_and_dtype, gradients
 from .layouts import LAYOUTS
 
 Array = NDArray[Any]
@@ -86,18 +85,8 @@ class _Run:
     def pull(self, arrays: Arrays, seeds: Arrays) -> Arrays:
         """The gradients by leaves made of arrays, for seeds of the results."""
         leaves = self.leaves(arrays)
-        self.backward(self.call(*leaves), seeds)
-        return self.found(leaves)
-
-    @staticmethod
-    def backward(results: list[Any], seeds: Arrays) -> None:
-        for y, s in zip(results, seeds, strict=True):
-            if isinstance(y, Tensor) and y.requires_grad:
-                y.backward(s, retain_graph=True)
-
-    @staticmethod
-    def found(leaves: list[Tensor]) -> Arrays:
-        return [np.zeros(x.shape, x.dtype) if x.grad is None else x.grad for x in leaves]
+        backward(self.call(*leaves), seeds, leaves)
+        return gradients(leaves)
 
     def close(self, found: Arrays, expected: Arrays, says: str) -> None:
         """Complain where two lists of arrays differ by more than rounding."""
@@ -113,17 +102,7 @@ def _first_difference(x: Array, y: Array) -> str:
 
 
 def _shape_and_dtype(run: _Run) -> None:
-    leaves = run.leaves(run.arrays)
-    run.backward(run.call(*leaves), run.seeds)
-    for label, x, leaf in zip(run.labels, run.arrays, leaves, strict=True):
-        g = leaf.grad
-        if g is not None and not (
-            type(g) is np.ndarray and g.shape == x.shape and g.dtype.newbyteorder("=") == x.dtype.newbyteorder("=")
-        ):
-            raise AssertionError(
-                f"the gradient by {label} is a {type(g).__name__} of shape {np.shape(g)} and dtype "
-                f"{getattr(g, 'dtype', None)}: it must be an ndarray of shape {x.shape} and dtype {x.dtype}"
-            )
+    check_shape_and_dtype(run.gradients, run.arrays, run.labels)
 
 
 def _memory(run: _Run) -> None:
@@ -134,12 +113,12 @@ def _memory(run: _Run) -> None:
     given = dict(zip(run.labels, arrays, strict=True)) | {f"the seed of result {i}": s for i, s in enumerate(seeds)}
     before = {label: x.tobytes() for label, x in given.items()}
     made = {f"result {i}": y.data for i, y in enumerate(results) if isinstance(y, Tensor)}
-    run.backward(results, seeds)
+    backward(results, seeds, leaves)
     for label, x in given.items():
         if x.tobytes() != before[label]:
-            raise AssertionError(f"{label} was written to, by the function or by backward(). Work on a copy")
-    gradients = {f"the gradient by {x}": g for x, g in zip(run.labels, run.found(leaves), strict=True)}
-    pairs = [*combinations(gradients.items(), 2), *((a, b) for a in gradients.items() for b in (given | made).items())]
+            raise AssertionError(f"{label} was written to, by the function or by a rule. Work on a copy")
+    found = {f"the gradient by {x}": g for x, g in zip(run.labels, gradients(leaves), strict=True)}
+    pairs = [*combinations(found.items(), 2), *((a, b) for a in found.items() for b in (given | made).items())]
     for (a, x), (b, y) in pairs:
         if np.may_share_memory(x, y):
             raise AssertionError(
@@ -169,9 +148,9 @@ def _twice(run: _Run) -> None:
     first, second = run.call(*leaves), run.call(*leaves)
     pairs = [(y, z) for y, z in zip(first, second, strict=True) if isinstance(y, Tensor) and y.requires_grad]
     seeds = [s for y, s in zip(first, run.seeds, strict=True) if isinstance(y, Tensor) and y.requires_grad]
-    run.backward([y + z for y, z in pairs], seeds)
+    backward([y + z for y, z in pairs], seeds, leaves)
     run.close(
-        run.found(leaves),
+        gradients(leaves),
         [2 * g for g in run.gradients],
         "used in two calls, an argument does not get twice the gradient",
     )
@@ -184,7 +163,7 @@ def _twice(run: _Run) -> None:
             apart = run.pull(same, run.seeds)
             leaves = run.leaves(same)
             leaves[j] = leaves[i]
-            run.backward(run.call(*leaves), run.seeds)
+            backward(run.call(*leaves), run.seeds, leaves)
             together, total = leaves[i].grad, apart[i] + apart[j]
             if together is not None and np.all(np.isfinite(total)):
                 labels = (
@@ -194,11 +173,9 @@ def _twice(run: _Run) -> None:
 
 
 def _untracked(run: _Run) -> None:
-    untracked = [tensor(x) for x in run.arrays]
-    if any(isinstance(y, Tensor) and y.requires_grad for y in run.call(*untracked)):
-        raise AssertionError(
-            "the result needs a gradient though no argument does: a tensor from elsewhere must need one"
-        )
+    results = run.call(*map(tensor, run.arrays))
+    if any(y.requires_grad for y in results if isinstance(y, Tensor)) and not any(x.is_leaf for x in behind(results)):
+        raise AssertionError("the result needs a gradient though nothing it was computed from does")
     with no_grad():
         results = run.call(*run.leaves(run.arrays))
     if any(isinstance(y, Tensor) and y.requires_grad and not y.is_leaf for y in results):
@@ -211,21 +188,16 @@ def _freed(run: _Run) -> None:
     gc.disable()
     try:
         leaves = run.leaves(run.arrays)
-        own = set(map(id, leaves))
+        lasting = run.call(*leaves)  # holds what was there before, and leaves
+        known = set(behind(lasting))
         results = run.call(*leaves)
-        nodes, stack, seen = [], [y for y in results if isinstance(y, Tensor) and y.requires_grad], set(own)
-        while stack:
-            node = stack.pop()
-            if id(node) not in seen:
-                seen.add(id(node))
-                nodes.append(weakref.ref(node))
-                stack += [a for a in (node._recipe or LEAF)[1] if isinstance(a, Tensor)]
-        run.backward(results, run.seeds)
-        results = stack = node = None  # type: ignore[assignment]
-        alive = [ref() for ref in nodes if ref() is not None]
-        if any(x is not None and not x.is_leaf for x in alive):
+        made = [weakref.ref(x) for x in behind(results) if x not in known]
+        backward(results, run.seeds, leaves)
+        del results
+        alive = sum(x() is not None for x in made)
+        if alive:
             raise AssertionError(
-                f"{len(alive)} tensors of the graph outlive it: something keeps them, a cycle of references or a list "
+                f"{alive} tensors of the graph outlive it: something keeps them, a cycle of references or a list "
                 "that results are appended to. Keep numbers in place of tensors: y.detach(), float(y)"
             )
     finally:
@@ -238,15 +210,15 @@ def _adjoint(run: _Run) -> None:
     directions = [np.asarray(run.rng.standard_normal(x.shape)).astype(x.dtype) for x in run.arrays]
     _, pushed = jvp(run.call, tuple(run.arrays), tuple(directions))
     _, pull = vjp(run.call, *run.arrays)
-    forward, backward = _inner(pushed, run.seeds), _inner(directions, pull(run.seeds))
+    forward, reverse = _inner(pushed, run.seeds), _inner(directions, pull(run.seeds))
     size = (
         SMALL
         + _inner(map(np.abs, directions), map(np.abs, run.gradients))
         + _inner(map(np.abs, pushed), map(np.abs, run.seeds))
     )
-    if not abs(forward - backward) <= run.tolerance * size:
+    if not abs(forward - reverse) <= run.tolerance * size:
         raise AssertionError(
-            f"forward and reverse mode disagree: ⟨J v, u⟩ is {forward!r} and ⟨v, Jᵀ u⟩ {backward!r}. A rule does other "
+            f"forward and reverse mode disagree: ⟨J v, u⟩ is {forward!r} and ⟨v, Jᵀ u⟩ {reverse!r}. A rule does other "
             "things when its gradient is recorded"
         )
 
@@ -273,7 +245,7 @@ def _weighted(results: list[Any], weights: Arrays) -> Any:
 
 
 def _inner(xs: Any, ys: Any) -> float:
-    return float(sum(np.sum(np.multiply(x, y, dtype=np.float64)) for x, y in zip(xs, ys, strict=True)))
+    return float(sum(np.vdot(_array(x).astype(float), _array(y)) for x, y in zip(xs, ys, strict=True)))
 
 
 CHECKS: dict[str, Callable[[_Run], None]] = {

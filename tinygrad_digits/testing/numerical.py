@@ -31,28 +31,29 @@ class Slope:
     fault: str = ""
 
 
-def quick_slope(line: Line, start: Array) -> tuple[Slope, bool]:
+def quick_slope(line: Line, start: Array) -> tuple[Slope, float]:
     """The slope by two central differences, combined so that their errors in h² cancel (Richardson's extrapolation).
 
     Its estimated error is that of rounding, ten times over; agreement with something else shows that the rest is small.
-    Also says whether the slopes to the left and to the right seem to differ: on a smooth line their difference,
-    extrapolated in the same way, is of third order.
+    Also says by how much the slopes to the left and to the right seem to differ, where that is more than rounding: on a
+    smooth line their difference, extrapolated in the same way, is of third order.
     """
     h = STEP
     ahead, behind, near_ahead, near_behind = line(h), line(-h), line(h / 2), line(-h / 2)
     far, near = (ahead - behind).sum() / (2 * h), (near_ahead - near_behind).sum() / h
     rounding = EPSILON / h * float(np.abs(ahead)[(ahead != start) | (behind != start)].sum())
-    jump = float((4 * (near_ahead + near_behind) - (ahead + behind) - 6 * start).sum()) / h
+    bend = abs(float((4 * (near_ahead + near_behind) - (ahead + behind) - 6 * start).sum())) / h
     value = float(4 * near - far) / 3
-    return Slope(value, 10 * rounding), not abs(jump) <= 100 * rounding + 1e-6 * abs(value)
+    return Slope(value, 10 * rounding), 0.0 if bend <= 100 * rounding + 1e-6 * abs(value) else bend
 
 
 def careful_slope(line: Line, start: Array, finest: float = FINEST) -> Slope:
     """The slope by central differences of many steps, extrapolated twice: the one whose neighbours agree with it best.
 
-    Steps too coarse for the curvature, or that reach over a kink near by, disagree with finer ones; steps too fine
-    disagree with each other by rounding, whatever its size. So the disagreement is the estimated error. As rounding
-    may agree with itself by chance, its size is also looked at where the line should hardly move.
+    Steps too coarse for the curvature disagree with finer ones, and on those that reach over a kink the left slope
+    disagrees with the right one; steps too fine disagree with each other by rounding, whatever its size. So the
+    disagreement is the estimated error. As rounding may agree with itself by chance, its size is also looked at where
+    the line should hardly move.
     """
     steps = COARSEST * 0.5 ** np.arange(np.ceil(np.log2(COARSEST / finest)) + 1)
     ahead, behind = np.array([line(h) - start for h in steps]), np.array([line(-h) - start for h in steps])
@@ -61,47 +62,75 @@ def careful_slope(line: Line, start: Array, finest: float = FINEST) -> Slope:
     central = (rights - lefts) / (2 * steps)
     once = (4 * central[1:] - central[:-1]) / 3
     twice = (16 * once[1:] - once[:-1]) / 15
-    size = np.abs(start)[(ahead != 0).any(axis=0)].sum() + np.abs(twice)
-    rounding = (EPSILON * size + _grain(still, np.concatenate([still, ahead, behind]))) / steps[1:-1]
-    noise = np.maximum(np.abs(twice - once[1:]), rounding)
+    moved = np.maximum(np.abs(ahead), np.abs(behind)).max(axis=0)
+    grain = _grain(ahead, behind, np.abs(start) + moved)
+    inputs = finest / FINEST * np.abs(twice)  # what is moved is rounded, too
+    jitter = np.maximum(grain, np.ptp(still, axis=0)).sum()
+    rounding = (EPSILON * (np.abs(start)[moved != 0].sum() + inputs) + jitter) / steps[1:-1]
+    bend = np.abs(_one_sided(rights, steps) - _one_sided(lefts, -steps))[:-1]
+    noise = np.maximum(np.abs(twice - once[1:]), np.maximum(rounding, np.where(bend > 10 * rounding, bend, 0)))
     near = np.abs(np.diff(twice))
     noise[1:], noise[:-1] = np.maximum(noise[1:], near), np.maximum(noise[:-1], near)
     noise = np.where(np.isfinite(noise), noise, np.inf)
-    fault = _fault(rights, lefts, steps)
-    if np.all(noise == np.inf):
-        return Slope(np.nan, np.inf, fault or "no step gives a finite result")
     # What coarse steps agree on is refuted by a finer one that is sure of something else: they look at another scale.
     unlike = np.abs(twice[:, None] - twice) > 10 * (noise[:, None] + noise)
     best = int(np.argmin(np.where(np.any(np.triu(unlike), axis=1), np.inf, noise)))
-    return Slope(float(twice[best]), float(noise[best]), fault)
+    value, error = float(twice[best]), float(noise[best])
+    fault = _fault(rights, lefts, steps, Slope(value, error), float(grain.sum()))
+    if error == np.inf:
+        return Slope(np.nan, np.inf, fault or "no step gives a finite result")
+    return Slope(value, error, fault)
 
 
-def _grain(still: Array, values: Array) -> float:
-    """How coarsely the elements of a line are rounded: the smallest difference each shows, or how it jitters."""
-    apart = np.diff(np.sort(values, axis=0), axis=0)
-    smallest = np.min(np.where(apart > 0, apart, np.inf), axis=0, initial=np.inf)
-    return float(np.sum(np.maximum(np.where(smallest == np.inf, 0, smallest), np.ptp(still, axis=0))))
+def _one_sided(differences: Array, steps: Array) -> Array:
+    """Slopes to one side. To first order they are off by the curvature times the step: extrapolation removes that."""
+    slopes = differences / steps
+    return 2 * slopes[1:] - slopes[:-1]
 
 
-def _fault(ahead: Array, behind: Array, steps: Array) -> str:
-    """What the finest steps say of the point: that it is a kink, a jump or the edge of the domain; or nothing."""
-    fine = slice(-RUN - 9, -8)  # not the finest: what is nearer to a kink than these cannot be told from it
+def _grain(ahead: Array, behind: Array, size: Array) -> Array:
+    """How coarsely the elements of a line are rounded: by the smallest step that they take on both sides.
+
+    Where a side is constant, as that of a kink may be, there is no telling, and no need; and a step that is not small
+    beside the numbers is a jump of the function's own.
+    """
+    step = np.full(size.shape, np.inf)
+    for values in ahead, behind:
+        apart = np.diff(np.sort(values, axis=0), axis=0)
+        smallest = np.min(np.where(apart > 0, apart, np.inf), axis=0)
+        step = np.minimum(step, np.where(smallest < 1e-3 * size, smallest, 0))
+    return step
+
+
+def _fault(ahead: Array, behind: Array, steps: Array, best: Slope, grain: float) -> str:
+    """Why no step gives a better slope: the point is a kink, a jump or at the edge of the domain; or nothing is known.
+
+    A kink is told by steps in a row that see the same difference between the slopes, a jump by the same difference
+    between the values, an infinite slope by slopes that grow by the same factor.
+    """
     for side, values in ("left", behind), ("right", ahead):
-        if not np.any(np.isfinite(values[fine])):
+        if not np.any(np.isfinite(values)):
             return f"the function has no finite value to the {side} of it"
-    left, right = -behind / steps, ahead / steps
-    # To first order a one-sided slope is off by its curvature times the step; extrapolation removes that.
-    lefts, rights = 2 * left[1:] - left[:-1], 2 * right[1:] - right[:-1]
-    differences = (rights - lefts)[fine]
-    scale = max(np.max(np.abs(lefts[fine])), np.max(np.abs(rights[fine])))
-    middle = float(np.median(differences))
-    if abs(middle) > 1e-4 * scale and np.all(np.abs(differences - middle) <= 0.05 * abs(middle)):
-        return f"its slope is {float(lefts[-1]):.6g} to the left and {float(rights[-1]):.6g} to the right"
-    reach = steps < 2.0**-6
-    gaps = (ahead - behind)[reach]
-    if np.all(np.abs(gaps - gaps[-1]) <= 0.05 * abs(gaps[-1])) and gaps[-1] != 0:
-        return f"its value jumps by {float(gaps[-1]):.6g}"
+    gap = (ahead - behind)[steps < 2.0**-6]
+    if _agreed(gap) > 10 * grain and best.noise > 1e-4 * abs(gap[-1]):
+        return f"its value jumps by {float(gap[-1]):.6g}"
+    lefts, rights = _one_sided(behind, -steps), _one_sided(ahead, steps)
+    for i in reversed(range(len(lefts) - RUN)):
+        left, right = lefts[i : i + RUN + 1], rights[i : i + RUN + 1]
+        sizes = np.abs(left) + np.abs(right)
+        bend = _agreed(right - left)
+        if bend > 1e-4 * np.max(sizes) and best.noise > 1e-4 * bend:
+            return f"its slope is {float(left[-1]):.6g} to the left and {float(right[-1]):.6g} to the right"
+        root = 1.1 < _agreed(sizes[1:] / sizes[:-1]) < 1.9  # 2 is a value that stays, by rounding, say
+        if root and best.noise > 0.01 * max(sizes[0], abs(best.value)):
+            return f"its slope grows without end, to {float(right[-1]):.3g} over steps of {steps[i + RUN]:.1g}"
     return ""
+
+
+def _agreed(numbers: Array) -> float:
+    """The size of numbers that are about equal, or 0."""
+    middle = float(np.median(numbers))
+    return abs(middle) if np.all(np.abs(numbers - middle) <= 0.05 * abs(middle)) else 0.0
 
 
 def finest_step(x: Any) -> float:
