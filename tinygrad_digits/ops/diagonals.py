@@ -15,10 +15,10 @@ defvjp(np.triu, lambda g, out, x, *, k=0: np.triu(g, k))
 
 
 def along(m, n, offset):
-    """Where the elements of a diagonal are, in an m × n matrix written as one row."""
-    start = offset if offset >= 0 else -offset * n
-    length = max(min(m + min(offset, 0), n - max(offset, 0)), 0)
-    return slice(start, start + length * (n + 1), n + 1) if length else slice(0)
+    """Where the elements of a diagonal are, in an m × n matrix written as one row: from row to row, n + 1 further."""
+    first = max(-offset, 0)
+    end = max(min(m, n - offset), first)
+    return slice(first * (n + 1) + offset, end * (n + 1) + offset, n + 1)
 
 
 def diagonal(a, offset=0, axis1=0, axis2=1):
