@@ -61,6 +61,7 @@ FLIPPED = {
     ast.NotEq: (ast.Eq,),
 }
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+COMMUTATIVE = {"min", "max", "hypot", "multiply"}
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("normalisation: moments", " → ".join(2 * ["means_of_products(centred, centred, axis)"])): "the factors are equal",
@@ -99,7 +100,7 @@ def changes(node):
         case ast.Attribute(value, "T" | "mT"):
             yield value
         case ast.Call(function, args, keywords):
-            if len(args) > 1 and not any(isinstance(a, ast.Starred) for a in args[:2]):
+            if len(args) > 1 and in_order(function, *args[:2]):
                 yield ast.Call(function, [args[1], args[0], *args[2:]], keywords)
             if getattr(function, "attr", "") in ("matmul", "dot"):
                 for i, a in enumerate(args):
@@ -113,6 +114,13 @@ def changes(node):
         case ast.Lambda(arguments, body):
             yield ast.Lambda(arguments, ast.UnaryOp(ast.USub(), body))
             yield ast.Lambda(arguments, ast.BinOp(ast.Constant(2), ast.Mult(), body))
+
+
+def in_order(function, first, second):
+    """Whether a function's first two arguments are different, and mean something else when swapped."""
+    commutative = getattr(function, "attr", getattr(function, "id", "")) in COMMUTATIVE
+    starred = isinstance(first, ast.Starred) or isinstance(second, ast.Starred)
+    return not commutative and not starred and ast.dump(first) != ast.dump(second)
 
 
 def mutants(path, share, names):
