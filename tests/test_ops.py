@@ -551,6 +551,8 @@ FORMS = [
     (lambda x: np.split(x, [1], axis=1)[1], lambda x: x[:, 1:]),
     (lambda x: np.array_split(x, 2, -1)[0], lambda x: x[:, :2]),
     (lambda x: np.hsplit(x[0], 3)[2], lambda x: x[0, 2:]),
+    (lambda x: np.diagonal(x.reshape(6, 1), -2), lambda x: x.ravel()[2:3]),
+    (lambda x: np.rot90(x), lambda x: x[:, ::-1].T),
     (lambda x: np.unstack(x, axis=1)[1], lambda x: x[:, 1]),
     (
         lambda x: np.pad(x, [(0, 1), (1, 0)], constant_values=3),
@@ -712,6 +714,25 @@ def test_where_everywhere_is_no_condition():
 def test_what_a_rule_does_not_know_is_refused(call, says):
     with pytest.raises(TypeError, match=says):
         call(tg.tensor(A, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda x: np.split(x, 4), "length 2 into 4 equal parts"),
+        (lambda x: np.array_split(x, 0), "into 0 parts"),
+        (lambda x: np.vsplit(x[0, 0], 1), "np.vsplit of an array of 0 dimensions"),
+        (lambda x: np.hsplit(x[0, 0], 1), "np.hsplit of an array of 0 dimensions"),
+        (lambda x: np.dsplit(x, 1), "np.dsplit of an array of 2 dimensions: it splits axis 2"),
+        (lambda x: np.block([x, []]), "nested equally deep, none of them empty"),
+        (lambda x: np.block([[x], x]), "nested equally deep, none of them empty"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(call, says):
+    with pytest.raises(ValueError, match=says):
+        call(tg.tensor(A, requires_grad=True))
+    with pytest.raises((ValueError, IndexError)):
+        call(A)
 
 
 def test_an_array_is_not_added_to_in_place():

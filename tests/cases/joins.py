@@ -53,8 +53,8 @@ def blocks(draw_from):
 
 @st.composite
 def appendings(draw_from):
-    x, y = draw_from(st.tuples(draw.numbers((2, 3)), draw.numbers((1, 3))))
-    axis = draw_from(st.sampled_from([None, 0, -2]))
+    axis, *shapes = draw_from(st.sampled_from([(None, (2, 3), (1, 3)), (0, (2, 3), (1, 3)), (-1, (2, 3), (2, 1))]))
+    x, y = draw_from(st.tuples(*map(draw.numbers, shapes)))
     return (lambda x, y: np.append(x, y, axis)), (x, y), None
 
 
@@ -69,7 +69,11 @@ def splits(draw_from, op, min_dims, axis=None):
             x if x.shape[axis] else np.ones((2,) * x.ndim),), None  # fmt: skip
     counts = [n for n in range(1, 5) if op is np.array_split or x.shape[axis] % n == 0]
     where = draw_from(st.sampled_from(counts) | st.lists(st.integers(-4, 5), max_size=3))
-    weighted = lambda x: np.concatenate([(i + 1) * y for i, y in enumerate(op(x, where, *given))], axis)
+
+    def weighted(x):
+        parts = op(x, where, *given)
+        return np.concatenate([(len(parts) - i) * y for i, y in enumerate(parts)], axis)
+
     return weighted, (x,), None
 
 

@@ -54,7 +54,7 @@ def hstack(tup):
 
 def vstack(tup):
     """`numpy.vstack`: join along the first axis; vectors and numbers as rows."""
-    return concatenated(*[np.atleast_2d(x) for x in tup], axis=0)
+    return concatenated(*[np.atleast_2d(x) for x in tup])
 
 
 def dstack(tup):
@@ -71,14 +71,17 @@ def block(arrays):
     """`numpy.block`: join nested lists, the innermost along the last axis."""
 
     def depth(tree):
-        return 1 + max(map(depth, tree), default=0) if isinstance(tree, list) else 0
+        if not isinstance(tree, list):
+            return 0
+        depths = set(map(depth, tree))
+        if len(depths) != 1:
+            raise ValueError("np.block needs lists nested equally deep, none of them empty")
+        return 1 + depths.pop()
 
     def dimensions(tree):
-        return max(map(dimensions, tree), default=0) if isinstance(tree, list) else np.ndim(tree)
+        return max(map(dimensions, tree)) if isinstance(tree, list) else np.ndim(tree)
 
     def joined(tree, level):
-        if isinstance(tree, list) != (level > 0) or (level and not tree):
-            raise ValueError("np.block needs lists nested equally deep, none of them empty")
         if level:
             return concatenated(*[joined(branch, level - 1) for branch in tree], axis=-level)
         return np.reshape(tree, (1,) * (ndim - np.ndim(tree)) + np.shape(tree))

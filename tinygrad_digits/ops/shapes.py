@@ -43,8 +43,8 @@ def along(axis, index):
 def ravel(a, order="C"):
     """`numpy.ravel`: in the order K, the axes come in the order in which they lie in memory."""
     if order == "K":
-        a, order = np.transpose(a, sorted(range(np.ndim(a)), key=lambda axis: -abs(a.strides[axis]))), "C"
-    return np.reshape(a, -1, order=order)
+        a, order = np.transpose(a, sorted(range(np.ndim(a)), key=[-abs(n) for n in a.strides].__getitem__)), "C"
+    return np.reshape(a, np.size(a), order=order)
 
 
 def rollaxis(a, axis, start=0):
@@ -62,9 +62,9 @@ def each(function):
 def filled_up(x, at_least):
     """An array with axes of length 1 added, as ``np.atleast_1d`` and its kin add them."""
     x = operand(x)
-    shape = np.shape(x)
-    shapes = {0: (1,) * at_least, 1: ((1,), (1, *shape), (1, *shape, 1))[at_least - 1], 2: (*shape, 1)}
-    return x if len(shape) >= at_least else np.reshape(x, shapes[len(shape)])
+    missing = at_least - np.ndim(x)
+    after = at_least == 3  # the third axis is the last
+    return np.reshape(x, (1,) * (missing - after) + np.shape(x) + (1,) * after) if missing > 0 else x
 
 
 def broadcast_arrays(*args):
@@ -80,13 +80,13 @@ def tile(A, reps):  # noqa: N803 - NumPy's name
     reps = [1] * (len(shape) - len(reps)) + reps
     apart = np.reshape(A, [n for side in shape for n in (1, side)])
     stretched = np.broadcast_to(apart, [n for pair in zip(reps, shape, strict=True) for n in pair])
-    return np.reshape(stretched, [n * side for n, side in zip(reps, shape, strict=True)])
+    return np.reshape(stretched, [*map(operator.mul, reps, shape)])
 
 
 def repeat(a, repeats, axis=None):
     """`numpy.repeat`: an equal number of times by stretching, others by indexing."""
     if axis is None:
-        a, axis = np.reshape(a, -1), 0
+        a, axis = np.ravel(a), 0
     shape = np.shape(a)
     axis = normalize_axis_index(axis, len(shape))
     if np.size(repeats) != 1:
