@@ -287,7 +287,7 @@ def main(share=1.0, *names):
     warnings.simplefilter("error")
     started = time.perf_counter()
     found = [mutant for path in sorted(OPS.glob("*.py")) for mutant in mutants(path, share, names)]
-    changed = {where(pairs[-1][0]) for *_, pairs in found}
+    changed = {where(old) for *_, pairs in found for old, _ in pairs}
     ops = [op for op in cases if not changed.isdisjoint(reached(autodiff.key(op)))]
     runs = itertools.chain(*map(properties, ops), examples(test_ops), examples(test_linalg))
     tests = sorted((test for test in map(Test, runs) if not changed.isdisjoint(test.codes)), key=lambda t: t.seconds)
@@ -306,7 +306,8 @@ def main(share=1.0, *names):
         for f, _, new in live:
             f.__code__ = new
         try:
-            killer = next((test for test in tests if where(pairs[-1][0]) in test.codes and test.fails()), None)
+            codes = {where(old) for old, _ in pairs}
+            killer = next((test for test in tests if not codes.isdisjoint(test.codes) and test.fails()), None)
         finally:
             for f, old, _ in live:
                 f.__code__ = old

@@ -553,6 +553,7 @@ FORMS = [
     (lambda x: np.hsplit(x[0], 3)[2], lambda x: x[0, 2:]),
     (lambda x: np.diagonal(x.reshape(6, 1), -2), lambda x: x.ravel()[2:3]),
     (lambda x: np.rot90(x), lambda x: x[:, ::-1].T),
+    (lambda x: np.transpose(x, (-1, 0)), lambda x: x.T),
     (lambda x: np.unstack(x, axis=1)[1], lambda x: x[:, 1]),
     (
         lambda x: np.pad(x, [(0, 1), (1, 0)], constant_values=3),
