@@ -39,7 +39,8 @@ def curves(histories: Mapping[str, Sequence[Epoch]], path: str | Path) -> None:
     axes.set(
         yscale="log", xlabel="epoch", ylabel="images read wrong, %", title="validation (solid) and training (dotted)"
     )
-    axes.yaxis.set_major_formatter("{x:g}")
+    for formatter in axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter:
+        formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     figure.savefig(path, dpi=150)
