@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tinygrad_digits import __version__, load, save
-from tinygrad_digits.digits import Diverged, cli, fit, load_mnist
+from tinygrad_digits.digits import Diverged, Run, cli, fit, load_mnist
 from tinygrad_digits.digits.cli import _row, main
 
 
@@ -158,6 +158,13 @@ def test_predict_goes_on_after_a_file_that_is_no_image(say, run, tmp_path):
         (["train", "--data-dir", "nowhere"], 1, "there is no folder nowhere"),
         (["train", "--data-dir", "."], 1, "has neither train-images-idx3-ubyte nor"),
         (["train", "--out", "."], 1, "is there already and not empty"),
+        (["train", "--resume", "nowhere"], 1, "nowhere is not a run folder"),
+        (
+            ["train", "sigmoid", "--resume", "x", "--data-dir", "y"],
+            2,
+            "settings of its run: leave out recipe, data-dir",
+        ),
+        (["train", "--compare", "sigmoid", "lenet5"], 2, "invalid choice: 'lenet5'"),
         (["evaluate", "nowhere"], 1, "nowhere is not a run folder"),
         (["predict", "nowhere", "x.png"], 1, "nowhere is not a run folder"),
         (["predict"], 2, "required: RUN, IMAGE"),
@@ -259,10 +266,18 @@ def test_ctrl_c_stops_cleanly_and_keeps_the_model(folder, tmp_path, say):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
+    run = re.escape(str(tmp_path / "r"))
     assert re.search(
-        rf"Stopped after \d+ whole epochs?. The model so far is in {re.escape(str(tmp_path / 'r'))}\n\Z", out
+        rf"Stopped after \d+ whole epochs?. The model so far is in {run}\n"
+        rf"To go on from the last whole epoch: tinygrad-digits train --resume {run}\n\Z",
+        out,
     )
     assert say("evaluate", tmp_path / "r")[0] == 0
+    epochs = len(Run.open(tmp_path / "r").metrics()) + 1
+    status, out, err = say("train", "--resume", tmp_path / "r", "--epochs", epochs)
+    assert (status, err) == (0, "")
+    assert f"epochs {epochs}, batch size" in out
+    assert re.search(rf"^ +{epochs} .*\n\nTest accuracy", out, re.MULTILINE)
 
 
 def test_a_reader_that_stops_reading_is_no_error(run):

@@ -9,6 +9,7 @@ import pytest
 from tinygrad_digits import nn
 from tinygrad_digits.digits import (
     RECIPES,
+    Distortion,
     Diverged,
     Examples,
     Run,
@@ -39,7 +40,8 @@ def quick(name="sigmoid", **settings):
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_every_recipe_learns(recipe, few):
-    trained = fit(replace(recipe, epochs=5), few)
+    epochs = 120 if recipe.name == "deep" else 5  # which begins with a long time of learning nothing
+    trained = fit(replace(recipe, epochs=epochs), few)
     assert trained.history[-1].loss < trained.history[0].loss
     assert trained.history[-1].validation_accuracy > 0.6
     assert outputs(trained.model, as_floats(few.test.images)).shape == (200, 10)
@@ -52,9 +54,67 @@ def test_the_nets_are_those_the_recipes_promise():
     }
     assert sizes["sigmoid"] == [(784, 100), (100,), (100, 10), (10,)]
     assert sizes["nielsen"] == [(784, 30), (30,), (30, 10), (10,)]
+    assert sizes["mlp"] == [(784, 512), (512,), (512, 256), (256,), (256, 10), (10,)]
+    assert sizes["lenet"] == [(5, 5, 1, 20), (20,), (5, 5, 20, 40), (40,), (640, 100), (100,), (100, 10), (10,)]
 
 
 # ------------------------------------------------------------------------------------------------------------ training
+
+
+def noisy(**settings):
+    """A recipe with all that is random: dropout, distortions, shuffling; and with momentum."""
+    net = lambda rng: nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 20, rng=rng), nn.Dropout(rng=rng), nn.Linear(20, 10, rng=rng)
+    )
+    return quick(build=net, augment=Distortion(shift=1, rotation=10, elastic=0.5), schedule="one_cycle", **settings)
+
+
+def interrupting(epoch, images):
+    """Something to call on each batch that interrupts the training."""
+
+    def on_batch(number, done):
+        if (number, done) >= (epoch, images):
+            raise KeyboardInterrupt
+
+    return on_batch
+
+
+@pytest.mark.parametrize("when", [(3, 0), (3, 500), (4, 1000), (1, 300)])
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(few, tmp_path, when):
+    recipe = noisy(epochs=4, batch_size=100)
+    whole = fit(recipe, few, seed=3)
+    run = Run.create(tmp_path / "run", recipe)
+    stopped = fit(recipe, few, seed=3, run=run, on_batch=interrupting(*when))
+    assert stopped.interrupted
+    resumed = fit(recipe, few, seed=3, run=run, resume=True)
+    for name, weights in whole.model.state_dict().items():
+        assert weights.tobytes() == resumed.model.state_dict()[name].tobytes()
+    timeless = lambda epochs: [replace(e, seconds=0, images_per_second=0) for e in epochs]
+    assert timeless(resumed.history) == timeless(whole.history)
+    assert run.metrics() == resumed.history
+    seconds = [epoch.seconds for epoch in resumed.history]
+    assert seconds == sorted(seconds)
+
+
+def test_a_training_that_is_over_can_have_more_epochs(few, tmp_path):
+    run = Run.create(tmp_path / "run", quick(epochs=1))
+    fit(quick(epochs=1), few, run=run)
+    with pytest.raises(RunError, match="has had its 1 epochs: to train it for longer, ask for more"):
+        fit(quick(epochs=1), few, run=run, resume=True)
+    assert [e.epoch for e in fit(quick(epochs=2), few, run=run, resume=True).history] == [1, 2]
+
+
+def test_a_broken_training_state_is_told(few, tmp_path):
+    run = Run.create(tmp_path / "run", quick(epochs=2))
+    fit(quick(epochs=1), few, run=run)
+    with pytest.raises(RunError, match="does not fit: the state does not fit Sequential"):
+        fit(replace(noisy(epochs=2), build=RECIPES["deep"].build), few, run=run, resume=True)
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    with pytest.raises(RunError, match="has 0 epochs, of the 1 that were trained"):
+        fit(quick(epochs=2), few, run=run, resume=True)
+    (tmp_path / "run" / "training.safetensors").write_bytes(b"nothing")
+    with pytest.raises(RunError, match="cannot be read"):
+        fit(quick(epochs=2), few, run=run, resume=True)
 
 
 def test_nielsens_first_steps_are_those_of_his_formulas(few):
@@ -129,6 +189,7 @@ def test_a_run_keeps_settings_metrics_and_model(few, tmp_path):
         "metrics.jsonl",
         "model.safetensors",
         "settings.json",
+        "training.safetensors",
     ]
 
 

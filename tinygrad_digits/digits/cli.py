@@ -71,26 +71,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train a recipe's net, test it once, and keep it in a run folder."""
+    if arguments.resume:
+        return _resume(arguments)
     digits = load_mnist(arguments.data_dir)
     if arguments.compare:
         return _compare(arguments, digits)
-    return INTERRUPTED if _train(arguments.recipe, arguments.out, digits, arguments) is None else 0
+    run = _create(arguments.recipe or DEFAULT, arguments.out, arguments)
+    return 0 if _train(run, digits) else INTERRUPTED
 
 
-def _train(name: str, folder: str | Path | None, digits: Digits, arguments: argparse.Namespace) -> Run | None:
-    """Train a recipe with the settings of the command line; give its run, or None if it was stopped."""
-    chosen = {n: v for n in _SETTINGS if (v := getattr(arguments, n)) is not None}
-    recipe = replace(RECIPES[name], **chosen)
+def _create(name: str, folder: str | Path | None, arguments: argparse.Namespace) -> Run:
+    """Make the run folder for a recipe with the settings of the command line."""
     data_dir = arguments.data_dir or os.environ.get(VARIABLE)
-    run = Run.create(
+    return Run.create(
         folder,
-        recipe,
-        seed=arguments.seed,
+        replace(RECIPES[name], **_chosen(arguments)),
+        seed=arguments.seed or 0,
         data_dir=data_dir and str(Path(data_dir).resolve()),
         version=__version__,
         numpy=np.__version__,
     )
-    print(f"{recipe.name}: {recipe.about}")
+
+
+def _chosen(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a recipe that the command line changes."""
+    return {n: v for n in _SETTINGS if (v := getattr(arguments, n)) is not None}
+
+
+def _train(run: Run, digits: Digits, *, resume: bool = False) -> bool:
+    """Train a run's net and test it. False if it was stopped."""
+    recipe = run.recipe
+    print(f"{recipe.name}: {recipe.about} Expect {recipe.expect}.")
     print(f"{_sizes(digits)} images; {_settings(run)}\n")
     print(HEADER, flush=True)
     try:
@@ -98,8 +109,9 @@ def _train(name: str, folder: str | Path | None, digits: Digits, arguments: argp
             trained = fit(
                 recipe,
                 digits,
-                seed=arguments.seed,
+                seed=run.settings.get("seed", 0),
                 run=run,
+                resume=resume,
                 on_batch=on_batch,
                 on_epoch=lambda e: print(_row(e), flush=True),
             )
@@ -107,12 +119,29 @@ def _train(name: str, folder: str | Path | None, digits: Digits, arguments: argp
         kept = f"What was learned before is in {run.folder}" if run.metrics() else "Nothing had been learned yet"
         raise Diverged(f"{error}. {kept}") from None
     if trained.interrupted:
-        print(f"\nStopped after {_count(len(trained.history), 'whole epoch')}. The model so far is in {run.folder}")
-        return None
+        print(
+            f"\nStopped after {_count(len(trained.history), 'whole epoch')}. The model so far is in {run.folder}\n"
+            f"To go on from the last whole epoch: tinygrad-digits train --resume {run.folder}"
+        )
+        return False
     report = evaluate(trained.model, digits.test)
     run.save_report(report)
     print(f"\n{_told(report)}\n\nTrained in {trained.history[-1].seconds:.1f} s. The run is in {run.folder}")
-    return run
+    return True
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    """Go on with a run that was stopped, or that is to have more epochs."""
+    other = [n for n in ("recipe", "compare", "out", "seed", "data_dir", *_SETTINGS) if n != "epochs"]
+    given = [n for n in other if getattr(arguments, n) is not None]
+    if given:
+        arguments.parser.error(
+            f"--resume goes on with the settings of its run: leave out {', '.join(given).replace('_', '-')}"
+        )
+    run = Run.open(arguments.resume)
+    run.change(**_chosen(arguments))
+    digits = load_mnist(run.settings.get("data_dir") or SHIPPED)
+    return 0 if _train(run, digits, resume=True) else INTERRUPTED
 
 
 def _compare(arguments: argparse.Namespace, digits: Digits) -> int:
@@ -120,10 +149,9 @@ def _compare(arguments: argparse.Namespace, digits: Digits) -> int:
     folder = run_folder(arguments.out, "compare")
     runs = {}
     for name in dict.fromkeys(arguments.compare):
-        run = _train(name, folder / name, digits, arguments)
-        if run is None:
+        runs[name] = _create(name, folder / name, arguments)
+        if not _train(runs[name], digits):
             return INTERRUPTED
-        runs[name] = run
         print()
     print(f"{'recipe':<12}{'parameters':>10}  {'epochs':>6}  {'seconds':>7}  {'validation':>10}  {'test':>7}")
     for name, run in runs.items():
@@ -311,14 +339,13 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function, parser=sub)
         return sub
 
-    recipes = "\n".join(f"  {r.name:10}{r.about}" for r in RECIPES.values())
+    recipes = "\n".join(f"  {r.name:12}{r.about} Expect {r.expect}." for r in RECIPES.values())
     sub = command("train", train)
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
     sub.epilog = f"recipes:\n{recipes}"
     sub.add_argument(
         "recipe",
         nargs="?",
-        default=DEFAULT,
         choices=RECIPES,
         metavar="RECIPE",
         help=f"what to train (default: {DEFAULT})",
@@ -330,10 +357,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RECIPE",
         help="train these one after another instead, and compare them in a table and a picture",
     )
+    sub.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped, or has more --epochs to come")
     for name, (kind, text) in _SETTINGS.items():
         sub.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"{text} (default: the recipe's)")
     sub.add_argument(
-        "--seed", type=_whole(0), default=0, metavar="N", help="of the initial weights and the shuffling (default: 0)"
+        "--seed", type=_whole(0), metavar="N", help="of the initial weights and the shuffling (default: 0)"
     )
     sub.add_argument(
         "--out", metavar="DIR", help="the run folder (default: runs/RECIPE-1, or runs/compare-1, or the next number)"

@@ -1,4 +1,7 @@
-"""Recipes: nets with the settings they are trained with. To add one, add a row."""
+"""Recipes: nets with the settings they are trained with. To add one, add a net and a row.
+
+The settings were chosen on the validation images.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,21 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from .. import optim
-from ..nn import Flatten, Linear, Module, Sequential, Sigmoid, cross_entropy, mse_loss
+from ..nn import (
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    Module,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    cross_entropy,
+    init,
+    mse_loss,
+)
 from ..tensor import Tensor
-from .augmentation import Shift
+from .augmentation import Distortion, Shift
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,8 @@ class Recipe:
         What the command line calls it.
     about : str
         What it shows, in a sentence.
+    expect : str
+        The test accuracy to expect, and the time on two cores of 2.8 GHz.
     build : callable
         Makes the net, its initial weights drawn from a Generator: from images (N, 28, 28, 1) to ten outputs (N, 10).
     loss : {"cross_entropy", "quadratic"}
@@ -46,6 +63,7 @@ class Recipe:
 
     name: str
     about: str
+    expect: str
     build: Callable[[Generator], Module]
     loss: str
     epochs: int
@@ -89,8 +107,11 @@ SCHEDULES = {
 }
 
 
-def _sigmoid(rng: Generator) -> Module:
-    return Sequential(Flatten(), Linear(784, 100, rng=rng), Sigmoid(), Linear(100, 10, rng=rng))
+# ------------------------------------------------------------------------------------------------------------ the nets
+
+
+def _perceptron(rng: Generator) -> Module:
+    return Sequential(Flatten(), Linear(784, 10, rng=rng))
 
 
 def _nielsen(rng: Generator) -> Module:
@@ -99,12 +120,69 @@ def _nielsen(rng: Generator) -> Module:
     return Sequential(Flatten(), Linear(784, 30, rng=rng), Sigmoid(), Linear(30, 10, rng=rng), Sigmoid())
 
 
+def _sigmoid(rng: Generator) -> Module:
+    return Sequential(Flatten(), Linear(784, 100, rng=rng), Sigmoid(), Linear(100, 10, rng=rng))
+
+
+def _deep(rng: Generator) -> Module:
+    return Sequential(
+        Flatten(),
+        Linear(784, 30, rng=rng),
+        Sigmoid(),
+        Linear(30, 30, rng=rng),
+        Sigmoid(),
+        Linear(30, 30, rng=rng),
+        Sigmoid(),
+        Linear(30, 30, rng=rng),
+        Sigmoid(),
+        Linear(30, 10, rng=rng),
+    )
+
+
+def _mlp(rng: Generator) -> Module:
+    return Sequential(
+        Flatten(),
+        Linear(784, 512, weight_init=init.he_normal, rng=rng),
+        ReLU(),
+        Linear(512, 256, weight_init=init.he_normal, rng=rng),
+        ReLU(),
+        Linear(256, 10, rng=rng),
+    )
+
+
+def _convolutional(filters: tuple[int, int], hidden: int) -> Callable[[Generator], Module]:
+    """Two convolutions, each with pooling (before relu, which gives the same in less time), and a hidden layer."""
+    first, second = filters
+
+    def build(rng: Generator) -> Module:
+        return Sequential(
+            Conv2d(1, first, 5, weight_init=init.he_normal, rng=rng),
+            MaxPool2d(2),
+            ReLU(),
+            Conv2d(first, second, 5, weight_init=init.he_normal, rng=rng),
+            MaxPool2d(2),
+            ReLU(),
+            Flatten(),
+            Linear(4 * 4 * second, hidden, weight_init=init.he_normal, rng=rng),
+            ReLU(),
+            Linear(hidden, 10, rng=rng),
+        )
+
+    return build
+
+
+# ----------------------------------------------------------------------------------------------------------- the table
+
+
+DISTORTION = Distortion(shift=1.5, rotation=10, scale=0.1, shear=0.15, elastic=0.8)
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(
             "sigmoid",
             "One hidden layer of 100 sigmoid neurons, trained by cross-entropy: the short way to 98 %.",
+            "98.5 % in 10 s",
             _sigmoid,
             loss="cross_entropy",
             epochs=20,
@@ -116,13 +194,78 @@ RECIPES = {
             augment=Shift(1),
         ),
         Recipe(
+            "perceptron",
+            "A single layer, each digit a weighted sum of the pixels: how far one goes without a hidden layer.",
+            "92.7 % in 3 s",
+            _perceptron,
+            loss="cross_entropy",
+            epochs=10,
+            batch_size=50,
+            lr=0.5,
+            schedule="linear",
+        ),
+        Recipe(
             "nielsen",
             "30 hidden sigmoid neurons, the quadratic cost: the first net of Nielsen's book, from smaller weights.",
+            "95.8 % in 15 s",
             _nielsen,
             loss="quadratic",
             epochs=30,
             batch_size=10,
             lr=3.0,
+        ),
+        Recipe(
+            "deep",
+            "Four hidden layers of 30 sigmoid neurons, which read no better than one: the first ones hardly learn.",
+            "96.5 % in 30 s",
+            _deep,
+            loss="cross_entropy",
+            epochs=30,
+            batch_size=10,
+            lr=0.1,
+            weight_decay=1e-4,
+        ),
+        Recipe(
+            "mlp",
+            "Two hidden ReLU layers, 512 and 256, on images distorted anew each time: what dense layers can do.",
+            "99.2 % in 60 s",
+            _mlp,
+            loss="cross_entropy",
+            epochs=30,
+            batch_size=128,
+            lr=0.1,
+            momentum=0.9,
+            weight_decay=1e-5,
+            schedule="one_cycle",
+            augment=DISTORTION,
+        ),
+        Recipe(
+            "lenet",
+            "Two convolutions, 20 and 40 filters: features that are found wherever they are.",
+            "99.5 % in 4 minutes",
+            _convolutional((20, 40), hidden=100),
+            loss="cross_entropy",
+            epochs=15,
+            batch_size=64,
+            lr=0.05,
+            momentum=0.9,
+            weight_decay=1e-4,
+            schedule="one_cycle",
+            augment=DISTORTION,
+        ),
+        Recipe(
+            "convnet",
+            "The same with 32 and 64 filters and more patience: the best that trains in ten minutes.",
+            "99.6 % in 10 minutes",
+            _convolutional((32, 64), hidden=128),
+            loss="cross_entropy",
+            epochs=20,
+            batch_size=64,
+            lr=0.05,
+            momentum=0.9,
+            weight_decay=1e-4,
+            schedule="one_cycle",
+            augment=DISTORTION,
         ),
     )
 }

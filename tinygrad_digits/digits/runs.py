@@ -1,7 +1,8 @@
 """The run folder: what was trained, how it went, and the model.
 
 ``settings.json`` holds the recipe's settings and the seed, ``metrics.jsonl`` a line an epoch, ``model.safetensors`` the
-weights, and ``test.json`` how the test images were read.
+weights, ``training.safetensors`` what it takes to go on from the last epoch's end, and ``test.json`` how the test
+images were read.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Epoch:
 
 
 SETTINGS, METRICS, MODEL, TEST = "settings.json", "metrics.jsonl", "model.safetensors", "test.json"
+STATE = "training.safetensors"
 
 
 Record = TypeVar("Record")
@@ -116,6 +118,8 @@ class Run:
             raise RunError(f"{folder / SETTINGS} names no recipe of this version: it knows {', '.join(RECIPES)}")
         if not isinstance(settings.get("data_dir"), str | None):
             raise RunError(f"{folder / SETTINGS} has a data_dir that is no path: {settings['data_dir']!r}")
+        if not isinstance(settings.get("seed", 0), int):
+            raise RunError(f"{folder / SETTINGS} has a seed that is no whole number: {settings['seed']!r}")
         try:
             _ = run.recipe
         except (KeyError, ValueError) as error:
@@ -128,11 +132,41 @@ class Run:
         recipe = RECIPES[self.settings["recipe"]]
         return replace(recipe, **{f.name: self.settings[f.name] for f in fields(recipe) if f.name not in _UNSAVED})
 
-    def add(self, epoch: Epoch, state: Mapping[str, NDArray[Any]]) -> None:
-        """Keep an epoch's metrics and model."""
+    def add(self, epoch: Epoch, model: Mapping[str, NDArray[Any]], state: Mapping[str, NDArray[Any]]) -> None:
+        """Keep an epoch's metrics and model, and the state of the training."""
         with (self.folder / METRICS).open("a") as file:
-            file.write(json.dumps(asdict(epoch)) + "\n")
-        self.save_model(state)
+            file.write(_line(epoch))
+        self.save_model(model)
+        save(state, self.folder / STATE)
+
+    def change(self, **settings: Any) -> None:
+        """Write other settings."""
+        self.settings |= settings
+        write_atomically(self.folder / SETTINGS, _json(self.settings))
+
+    def cut(self, count: int) -> list[Epoch]:
+        """Keep the metrics of so many epochs, and return them; what followed is to be trained again."""
+        epochs = self.metrics()[:count]
+        if len(epochs) < count:
+            raise RunError(f"{self.folder / METRICS} has {len(epochs)} epochs, of the {count} that were trained")
+        write_atomically(self.folder / METRICS, "".join(map(_line, epochs)).encode())
+        return epochs
+
+    def load_state(self) -> dict[str, NDArray[Any]] | None:
+        """Read the state of the training; None if no epoch has been completed.
+
+        Raises
+        ------
+        RunError
+            If it is broken.
+        """
+        path = self.folder / STATE
+        try:
+            return load(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read ({error})") from error
 
     def metrics(self) -> list[Epoch]:
         """Read the metrics."""
@@ -187,7 +221,7 @@ class Run:
         write_atomically(self.folder / TEST, _json(asdict(report)))
 
 
-_UNSAVED = {"name", "about", "build", "augment"}
+_UNSAVED = {"name", "about", "expect", "build", "augment"}
 
 
 def _record(kind: type[Record], found: dict[str, Any]) -> Record:
@@ -197,6 +231,10 @@ def _record(kind: type[Record], found: dict[str, Any]) -> Record:
     if wrong:
         raise TypeError(f"{', '.join(wrong)} should be a number")
     return record
+
+
+def _line(epoch: Epoch) -> str:
+    return json.dumps(asdict(epoch)) + "\n"
 
 
 def _json(value: Any) -> bytes:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -18,7 +20,7 @@ from ..nn import Module
 from .data import Digits, as_floats, batches
 from .evaluation import accuracy
 from .recipes import LOSSES, RECIPES, SCHEDULES, Recipe
-from .runs import Epoch, Run
+from .runs import Epoch, Run, RunError
 
 SAMPLE = 10_000
 """How many training images the training accuracy is measured on: as many as there are validation images in MNIST."""
@@ -43,6 +45,7 @@ def fit(
     *,
     seed: int = 0,
     run: Run | None = None,
+    resume: bool = False,
     on_batch: Callable[[int, int], None] = lambda epoch, images: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
@@ -60,7 +63,9 @@ def fit(
         Of the one Generator that draws the initial weights and shuffles the images: the same seed gives the same
         weights, bit for bit, on one machine.
     run : Run, optional
-        Where to keep the metrics and the model. Both are written at each epoch's end.
+        Where to keep the metrics, the model, and what it takes to go on. All are written at each epoch's end.
+    resume : bool
+        Go on from the last epoch's end that the run has kept: to the same weights, bit for bit, as without a break.
     on_batch : callable, optional
         Called with the epoch's number and how many of its images are done.
     on_epoch : callable, optional
@@ -70,6 +75,8 @@ def fit(
     ------
     Diverged
         If the loss or a weight becomes infinite or not a number. The run keeps the model of the last good epoch.
+    RunError
+        If the run to be resumed has had all its epochs, or what it has kept cannot be read.
 
     Examples
     --------
@@ -82,15 +89,17 @@ def fit(
     training = _Training(recipe, digits, seed)
     model = training.model
     trained = Trained(model)
+    if run and resume:
+        trained.history = _resumed(training, run)
     kept = model.state_dict()
     try:
         with threadpool_limits(recipe.threads, user_api="blas"):
-            for number in range(1, recipe.epochs + 1):
+            for number in range(len(trained.history) + 1, recipe.epochs + 1):
                 epoch = training.epoch(number, on_batch)
                 kept = model.state_dict()
                 trained.history.append(epoch)
                 if run:
-                    run.add(epoch, kept)
+                    run.add(epoch, kept, training.state_dict())
                 on_epoch(epoch)
     except KeyboardInterrupt:
         trained.interrupted = True
@@ -102,6 +111,22 @@ def fit(
     if run and trained.interrupted:
         run.save_model(model.state_dict())
     return trained
+
+
+def _resumed(training: _Training, run: Run) -> list[Epoch]:
+    """Put a training where its run has left off; give the epochs it has had. Without any, it is as it was."""
+    state = run.load_state()
+    if state is None:
+        return run.cut(0)
+    try:
+        done = training.load_state_dict(state)
+    except (KeyError, ValueError) as error:
+        raise RunError(
+            f"{run.folder} cannot be resumed, as its training state does not fit: {error.args[0]}"
+        ) from error
+    if done >= training.recipe.epochs:
+        raise RunError(f"{run.folder} has had its {done} epochs: to train it for longer, ask for more")
+    return run.cut(done)
 
 
 Item = TypeVar("Item")
@@ -131,6 +156,7 @@ class _Training:
         self.steps_per_epoch = math.ceil(len(self.inputs) / recipe.batch_size)
         self.schedule = SCHEDULES[recipe.schedule](recipe.lr, recipe.epochs * self.steps_per_epoch)
         self.step = 0
+        self.epochs = 0
         self.start = perf_counter()
 
     def epoch(self, number: int, on_batch: Callable[[int, int], None]) -> Epoch:
@@ -147,6 +173,7 @@ class _Training:
         if not all(np.isfinite(weights).all() for weights in model.state_dict().values()):
             raise self._diverged("a weight became infinite or NaN")
         model.eval()
+        self.epochs = number
         return Epoch(
             number,
             total / self.steps_per_epoch,
@@ -156,6 +183,34 @@ class _Training:
             done / took,
             perf_counter() - self.start,
         )
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Give all that it takes to go on from an epoch's end as if there had been no break."""
+        generators = {place: rng.bit_generator.state for place, rng in self._generators().items()}
+        return {
+            **{f"model.{name}": array for name, array in self.model.state_dict().items()},
+            **{f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()},
+            "generators": np.frombuffer(json.dumps(generators).encode(), np.uint8),
+            "epochs": np.array(self.epochs),
+            "seconds": np.array(perf_counter() - self.start),
+        }
+
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> int:
+        """Take over what `state_dict` gave; return how many epochs that is from the start."""
+        for name, target in ("model.", self.model), ("optimizer.", self.optimizer):
+            part = {key.removeprefix(name): array for key, array in state.items() if key.startswith(name)}
+            target.load_state_dict(part)
+        generators = json.loads(state["generators"].tobytes())
+        for place, rng in self._generators().items():
+            rng.bit_generator.state = generators[place]
+        self.epochs = int(state["epochs"])
+        self.step = self.epochs * self.steps_per_epoch
+        self.start = perf_counter() - float(state["seconds"])
+        return self.epochs
+
+    def _generators(self) -> dict[str, Generator]:
+        """All that anything random is drawn from."""
+        return {"data": self.rng, **{f"model.{place}": rng for place, rng in self.model.generators().items()}}
 
     def _batches(self) -> Iterator[tuple[NDArray[Any], ...]]:
         """Give an epoch's mini-batches. Each is distorted while the step before runs: it takes up to half as long."""
