@@ -106,6 +106,42 @@ def embedding() -> Case:
     return compare(lambda: ours(places), lambda: theirs(torch.tensor(places)), weights=pairs)
 
 
+def columns(order: tuple[int, ...]) -> Callable[[Any], Any]:
+    """PyTorch's blocks of rows, one for each gate, as our blocks of columns."""
+
+    def ours(weight: Any) -> Any:
+        blocks = torch.chunk(weight, len(order))
+        return torch.cat([blocks[i] for i in order]).mT if weight.ndim == 2 else torch.cat([blocks[i] for i in order])
+
+    return ours
+
+
+def recurrent(name: str, order: tuple[int, ...]) -> Callable[[], Case]:
+    """A recurrent layer begun with a state; PyTorch's second bias is 0 where ours has one only."""
+
+    def case() -> Case:
+        one, other = getattr(nn, name)(3, 4, dtype=float), getattr(torch.nn, name)(3, 4, batch_first=True)
+        other.bias_hh_l0.data[: 8 if name == "GRU" else None] = 0
+        arranged = columns(order)
+        pairs = [
+            (one.weight, arranged, other.weight_ih_l0),
+            (one.hidden_weight, arranged, other.weight_hh_l0),
+            (one.bias, arranged, other.bias_ih_l0),
+        ]
+        if name == "GRU":
+            pairs.append((one.hidden_bias, lambda bias: bias[8:], other.bias_hh_l0))
+        if name == "LSTM":
+            return compare(
+                lambda x, h, c: one(x, (h, c)),
+                lambda x, h, c: other(x, (h[None], c[None]))[0],
+                *(normal(2, 5, 3), normal(2, 4), normal(2, 4)),
+                weights=pairs,
+            )
+        return compare(one, lambda x, h: other(x, h[None])[0], normal(2, 5, 3), normal(2, 4), weights=pairs)
+
+    return case
+
+
 LAYERS: dict[str, Callable[[], Case]] = {
     "Linear": linear,
     "Sigmoid": lambda: compare(nn.Sigmoid(), torch.nn.Sigmoid(), normal(5, 3)),
@@ -123,6 +159,9 @@ LAYERS: dict[str, Callable[[], Case]] = {
     "BatchNorm1d, evaluation": batch_norm(nn.BatchNorm1d, torch.nn.BatchNorm1d, 5, 3, training=False),
     "BatchNorm2d": batch_norm(nn.BatchNorm2d, torch.nn.BatchNorm2d, 2, 4, 4, 3),
     "BatchNorm2d, evaluation": batch_norm(nn.BatchNorm2d, torch.nn.BatchNorm2d, 2, 4, 4, 3, training=False),
+    "RNN": recurrent("RNN", (0,)),
+    "GRU": recurrent("GRU", (0, 1, 2)),
+    "LSTM": recurrent("LSTM", (0, 1, 3, 2)),
 }
 
 # ------------------------------------------------------------------------------------------------------------- losses

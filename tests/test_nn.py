@@ -321,5 +321,22 @@ def test_the_spread_of_initialisers(initialiser, deviation):
     np.testing.assert_allclose(drawn.mean(), 0, atol=0.01 * deviation * 5)
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5), (2, 3, 4), (1, 1), (3,)])
+def test_orthogonal_matrices(shape):
+    drawn = nn.init.orthogonal(shape, np.random.default_rng(0))
+    assert drawn.shape == shape
+    matrix = drawn.reshape(-1, shape[-1])
+    small = matrix.T @ matrix if len(matrix) >= shape[-1] else matrix @ matrix.T
+    np.testing.assert_allclose(small, np.eye(len(small)), atol=1e-12)
+
+
+def test_orthogonal_matrices_prefer_no_direction():
+    rng = np.random.default_rng(0)
+    drawn = np.array([nn.init.orthogonal((2, 2), rng) for _ in range(2000)])
+    np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=0.06)
+    np.testing.assert_allclose(np.mean(drawn**2, axis=0), 0.5, atol=0.03)
+    np.testing.assert_allclose(np.mean(np.linalg.det(drawn)), 0, atol=0.06)
+
+
 def test_zeros():
     assert not nn.init.zeros((3,), np.random.default_rng(0)).any()

@@ -22,6 +22,7 @@ from . import (
     normalisation,
     ordering,
     products,
+    recurrent,
     reductions,
     shapes,
     windows,
@@ -29,7 +30,7 @@ from . import (
 
 FAMILIES = (
     *(elementwise, reductions, cumulative, ordering, shapes, joins, indexing, windows, grids),
-    *(products, diagonals, linalg, neural, activations, convolution, normalisation),
+    *(products, diagonals, linalg, neural, activations, convolution, normalisation, recurrent),
 )
 
 cases = {op: case for family in FAMILIES for op, case in family.cases.items()}

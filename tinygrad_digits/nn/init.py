@@ -58,5 +58,18 @@ def glorot_uniform(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64
     return rng.uniform(-bound, bound, shape)
 
 
+def orthogonal(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float64]:
+    """Draw evenly from the matrices whose columns (or rows, if there are fewer) are orthogonal and of length 1.
+
+    What is multiplied by it many times over, as in a recurrent net, neither vanishes nor explodes. All axes but the
+    last make the rows. Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks", 2014.
+    """
+    m, n = prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.standard_normal((max(m, n), min(m, n))))
+    q = q * np.sign(np.diagonal(r))  # without it, some matrices are drawn more often than others
+    return (q if m >= n else q.T).reshape(shape)
+
+
 def _fan_in(shape: tuple[int, ...]) -> int:
     return max(prod(shape[:-1]), 1)
