@@ -24,6 +24,8 @@ def main() -> None:
                 race("2,000 operations of four kinds on two numbers", chain.mixed(), repeat=5, wanted=ops)
                 race("2,000 products of two numbers: the worst case", chain.multiply(), repeat=5, wanted=ops)
             race("784-512-256-10, ReLU, momentum, batch 128", steps.mlp(), repeat=5, wanted={"PyTorch": 1.25})
+            net = "two convolutions, pooling, two dense layers, batch 64"
+            race(net, steps.lenet(), repeat=5, wanted={"PyTorch": {1: 1.2, 2: 1.7}[threads]})
 
 
 if __name__ == "__main__":

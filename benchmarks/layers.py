@@ -72,21 +72,39 @@ def linear() -> Case:
     return compare(ours, theirs, normal(2, 5, 3), weights=weights)
 
 
+def channels_last(layer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A layer of PyTorch's, which has the channels first, for inputs that have them last."""
+    return lambda x: torch.movedim(layer(torch.movedim(x, -1, 1)), 1, -1)
+
+
+def conv2d(**settings: Any) -> Callable[[], Case]:
+    def case() -> Case:
+        ours, theirs = nn.Conv2d(3, 4, (3, 2), dtype=float, **settings), torch.nn.Conv2d(3, 4, (3, 2), **settings)
+        pairs = [(ours.weight, lambda t: t.permute(2, 3, 1, 0), theirs.weight), (ours.bias, same, theirs.bias)]
+        return compare(ours, channels_last(theirs), normal(2, 9, 8, 3), weights=pairs)
+
+    return case
+
+
+def pool(name: str, *settings: Any) -> Callable[[], Case]:
+    ours, theirs = getattr(nn, name)(*settings), getattr(torch.nn, name)(*settings)
+    return lambda: compare(ours, channels_last(theirs), normal(2, 9, 8, 3))
+
+
 def batch_norm(ours: Any, theirs: Any, *shape: int, training: bool = True) -> Callable[[], Case]:
     """A normalisation of batches, channels last, in training after one step of it, or in evaluation mode."""
 
     def case() -> Case:
         one, other = ours(shape[-1], dtype=float), theirs(shape[-1])
-        last = lambda f: lambda x: torch.movedim(f(torch.movedim(x, -1, 1)), 1, -1)
         x = normal(*shape)
         one(x)
-        last(other)(torch.tensor(x))
+        channels_last(other)(torch.tensor(x))
         one.train(training)
         other.train(training)
         pairs = [(one.weight, same, other.weight), (one.bias, same, other.bias)]
         for _, _, q in pairs:
             q.data += torch.tensor(normal(*q.shape))
-        found = compare(one, last(other), normal(*shape), weights=pairs)
+        found = compare(one, channels_last(other), normal(*shape), weights=pairs)
         averages = [one.running_mean.numpy(), one.running_var.numpy()], [other.running_mean, other.running_var]
         return max(found[0], difference(*averages)), found[1]
 
@@ -144,6 +162,13 @@ def recurrent(name: str, order: tuple[int, ...]) -> Callable[[], Case]:
 
 LAYERS: dict[str, Callable[[], Case]] = {
     "Linear": linear,
+    "Conv2d": conv2d(),
+    "Conv2d, padding and stride": conv2d(padding=(2, 1), stride=(2, 3)),
+    "Conv2d, dilation, same": conv2d(padding="same", dilation=2),
+    "MaxPool2d": pool("MaxPool2d", 2),
+    "MaxPool2d, overlapping, padding": pool("MaxPool2d", (3, 2), (2, 1), (1, 1)),
+    "AvgPool2d": pool("AvgPool2d", 2),
+    "AvgPool2d, overlapping": pool("AvgPool2d", (3, 2), (2, 1)),
     "Sigmoid": lambda: compare(nn.Sigmoid(), torch.nn.Sigmoid(), normal(5, 3)),
     "Tanh": lambda: compare(nn.Tanh(), torch.nn.Tanh(), normal(5, 3)),
     "ReLU": lambda: compare(nn.ReLU(), torch.nn.ReLU(), normal(5, 3)),
