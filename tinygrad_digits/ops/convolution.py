@@ -321,15 +321,14 @@ def to_largest(g, x, top, *, size, stride):
     """Share what each window is given among those of its pixels that are equal to the largest, ``top``."""
     indices = list(taps(top.shape[1:3], size, stride))
     ties = [x[index] == top for index in indices]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a window with NaN has none, and passes on NaN
+    apart = all(k <= s for k, s in zip(size, stride, strict=True))
+    back = np.zeros_like(x, g.dtype)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a window with NaN has no ties, and passes on NaN
         share = g / tie_count(ties)
-        if size <= stride:  # no pixel is in two windows
-            back = np.zeros_like(x, g.dtype)
-            for tie, index in zip(ties, indices, strict=True):
+        for tie, index in zip(ties, indices, strict=True):
+            if apart:  # adding would take 1.4 times as long
                 np.multiply(tie, share, out=back[index])
-        else:
-            back = np.zeros_like(x, g.dtype)
-            for tie, index in zip(ties, indices, strict=True):
+            else:
                 back[index] += tie * share
     return back
 
