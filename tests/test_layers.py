@@ -260,6 +260,7 @@ def test_an_empty_batch_gives_an_empty_batch(layer):
         (lambda: nn.BatchNorm2d(3)(np.ones((2, 3))), ValueError, r"was given shape \(2, 3\)"),
         (lambda: nn.LayerNorm(3)(np.ones((2, 1))), ValueError, r"LayerNorm\(3\) takes inputs of shape \(…, 3\)"),
         (lambda: nn.LayerNorm(3)(1.0), ValueError, r"was given shape \(\)"),
+        (lambda: nn.LayerNorm(1)(np.ones((2, 1), complex)), TypeError, "real numbers, and was given dtype complex128"),
         (lambda: nn.LayerNorm(0), ValueError, "at least 1 feature"),
         (lambda: nn.LayerNorm(1, eps=0), ValueError, "eps above 0"),
         (lambda: nn.BatchNorm1d(1, momentum=2), ValueError, r"BatchNorm1d\(momentum=2\): it is a share"),

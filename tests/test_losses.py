@@ -312,3 +312,9 @@ def test_what_every_loss_refuses(loss):
 def test_what_settings_of_losses_are_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_weights_of_classes_do_not_leave_the_graph_unnoticed():
+    with pytest.raises(TypeError, match="no derivative for the weights of classes"):
+        nn.cross_entropy([[1.0]], [0], weight=tg.tensor([1.0], requires_grad=True))
+    assert nn.cross_entropy([[1.0]], [0], weight=tg.tensor([1.0])).item() == 0

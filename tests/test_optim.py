@@ -410,6 +410,7 @@ def test_a_path_is_no_state():
         (lambda x: optim.Adam([{"params": [x], "lr": -1}]), ValueError, r"Adam\(lr=-1\)"),
         (lambda x: optim.Adam([{"params": [x], "momentum": 1}]), TypeError, "no setting momentum: it has lr, betas"),
         (lambda x: optim.Adam([{"params": [x]}, {"params": [x]}]), ValueError, "twice"),
+        (lambda x: optim.Adam({"params": [x]}), TypeError, "was given one dict: put it in a list"),
         (lambda x: optim.Adam([{"lr": 1}]), TypeError, "a group of parameters is a dict"),
         (lambda x: optim.Adam([{"params": [x]}, x]), TypeError, "a group of parameters is a dict"),
         (lambda x: optim.Adam([{"params": []}]), ValueError, "no parameters"),
@@ -483,6 +484,7 @@ def test_a_recorded_gradient_is_replaced_when_it_is_clipped():
         (lambda ps: optim.clip_grad_value(ps, np.nan), ValueError, r"limit=nan"),
         (lambda ps: optim.clip_grad_norm(ps[0], 1), TypeError, "takes a list of Tensors.* got a Tensor"),
         (lambda ps: optim.clip_grad_value(1, 1), TypeError, "got a int"),
+        (lambda ps: optim.clip_grad_value([np.ones(2)], 1), TypeError, "got a list of ndarray"),
         (lambda ps: optim.clip_grad_norm(ps, 1), ValueError, r"gradient of the tensor of shape \(2,\).* has inf in it"),
         (lambda ps: optim.clip_grad_norm(ps[1:], 1), ValueError, "has nan in it"),
     ],
@@ -519,6 +521,7 @@ def test_schedules_follow_their_formulas_and_stay_at_their_end(make, share, step
     for step in range(steps + 1):
         np.testing.assert_allclose(schedule(step), lr * share(step / steps), rtol=1e-9, atol=1e-12)
     assert schedule(steps + 1) == schedule(1000 * steps) == schedule(steps)
+    assert schedule(-1) == schedule(0)
 
 
 def test_a_warm_up_leads_into_the_schedule():

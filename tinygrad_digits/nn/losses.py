@@ -302,7 +302,9 @@ def _negative_log(loss: str, x: Any, y: NDArray[Any], weight: Any, smoothing: fl
     wanted = (1 - smoothing) * (y[:, None] == np.arange(classes)) + smoothing / classes
     share = None
     if weight is not None:
-        weight = np.asarray(weight.detach() if isinstance(weight, Tensor) else weight)
+        if isinstance(weight, Tensor) and weight.requires_grad:
+            raise TypeError(f"{loss} has no derivative for the weights of classes: detach() them")
+        weight = np.asarray(weight)
         if weight.shape != (classes,) or not (np.min(weight) >= 0 and np.max(weight) < np.inf):
             raise ValueError(
                 f"{loss} needs a weight of 0 or more for each of the {classes} classes, and got {weight!r:.100}"

@@ -36,6 +36,8 @@ class _Normalisation(Module):
                 f"{type(self).__name__}({self.extra_repr()}) takes {self.takes.format(features=self.weight.size)}, "
                 f"and was given shape {np.shape(x)}"
             )
+        if x.dtype.kind not in "fiub":
+            raise TypeError(f"{type(self).__name__} normalises real numbers, and was given dtype {x.dtype}")
         return x if x.dtype.kind == "f" else x.astype(self.weight.dtype)
 
     def extra_repr(self) -> str:

@@ -92,6 +92,10 @@ def _with_gradients(clip: str, params: Iterable[Tensor]) -> list[Tensor]:
     """The parameters that have a gradient."""
     if isinstance(params, Tensor) or not isinstance(params, Iterable):
         raise TypeError(f"{clip} takes a list of Tensors, as model.parameters() is, and got a {type(params).__name__}")
+    params = list(params)
+    for p in params:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"{clip} takes a list of Tensors, and got a list of {type(p).__name__}")
     return [p for p in params if p.grad is not None]
 
 

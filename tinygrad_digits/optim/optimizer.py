@@ -89,7 +89,9 @@ class Optimizer:
         self.params: list[Tensor] = []
         self.param_groups: list[dict[str, Any]] = []
         self.slots: list[list[Slot]] = []
-        groups: Any = params if isinstance(params, Tensor) or not isinstance(params, Iterable) else list(params)
+        groups: Any = (
+            params if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable) else list(params)
+        )
         if not (isinstance(groups, list) and any(isinstance(group, Mapping) for group in groups)):
             groups = [{"params": groups}]
         for group in groups:
@@ -225,8 +227,8 @@ class Optimizer:
 
 def _trainable(params: Any, others: list[Tensor]) -> list[Tensor]:
     """A list of parameters that an optimizer can update, beside others it has."""
-    if isinstance(params, Tensor) or not isinstance(params, Iterable):
-        advice = "put it in a list" if isinstance(params, Tensor) else "pass model.parameters()"
+    if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
+        advice = "put it in a list" if isinstance(params, Tensor | Mapping) else "pass model.parameters()"
         raise TypeError(f"an optimizer takes a list of Tensors, and was given one {type(params).__name__}: {advice}")
     found = list(params)
     if not found:

@@ -1,6 +1,6 @@
 """Schedules: how the learning rate goes on. A schedule is a function of the step, counted from 0.
 
-The functions here make one for a number of steps, past which it stays where it has come to. Before each training step::
+The functions here make one for a number of steps; before them it is as at the first, past them as at the last. Before each training step::
 
     optimizer.lr = schedule(step)
 """
@@ -45,7 +45,7 @@ def step_decay(lr: float, steps: int, *, drops: int = 2, factor: float = 0.1) ->
     _progress("step_decay", steps)
     if drops < 0 or not factor > 0:
         raise ValueError(f"step_decay(drops={drops}, factor={factor}): drops are 0 or more, by a factor above 0")
-    return lambda step: lr * factor ** min(step * (drops + 1) // steps, drops)
+    return lambda step: lr * factor ** min(max(step, 0) * (drops + 1) // steps, drops)
 
 
 def exponential(lr: float, steps: int, *, final: float = 0.01) -> Schedule:
@@ -130,7 +130,7 @@ def _progress(name: str, steps: int) -> Callable[[int], float]:
     """How far a number of steps has been taken at a step: from 0 to 1."""
     if not steps >= 1:
         raise ValueError(f"{name}(steps={steps}): a schedule is of 1 step at least")
-    return lambda step: min(step / steps, 1.0)
+    return lambda step: min(max(step / steps, 0.0), 1.0)
 
 
 def _between(start: float, end: float, x: float) -> float:
