@@ -57,15 +57,17 @@ def careful_slope(line: Line, start: Array, finest: float = FINEST) -> Slope:
     """
     steps = COARSEST * 0.5 ** np.arange(np.ceil(np.log2(COARSEST / finest)) + 1)
     ahead, behind = np.array([line(h) - start for h in steps]), np.array([line(-h) - start for h in steps])
-    still = np.array([line(t) - start for h in finest * 0.5 ** np.arange(7, 14) for t in (h, -h)])
+    still = np.array([[line(h) - start, line(-h) - start] for h in finest * 0.5 ** np.arange(12, 19)])
     rights, lefts = ahead.sum(axis=1), behind.sum(axis=1)
     central = (rights - lefts) / (2 * steps)
     once = (4 * central[1:] - central[:-1]) / 3
     twice = (16 * once[1:] - once[:-1]) / 15
     moved = np.maximum(np.abs(ahead), np.abs(behind)).max(axis=0)
-    grain = _grain(ahead, behind, np.abs(start) + moved)
+    grain = _grain(
+        [np.concatenate(side) for side in ((ahead, still[:, 0]), (behind, still[:, 1]))], np.abs(start) + moved
+    )
     inputs = finest / FINEST * np.abs(twice)  # what is moved is rounded, too
-    jitter = np.maximum(grain, np.ptp(still, axis=0)).sum()
+    jitter = np.maximum(grain, np.ptp(still, axis=(0, 1))).sum()
     rounding = (EPSILON * (np.abs(start)[moved != 0].sum() + inputs) + jitter) / steps[1:-1]
     bend = np.abs(_one_sided(rights, steps) - _one_sided(lefts, -steps))[:-1]
     noise = np.maximum(np.abs(twice - once[1:]), np.maximum(rounding, np.where(bend > 10 * rounding, bend, 0)))
@@ -88,14 +90,14 @@ def _one_sided(differences: Array, steps: Array) -> Array:
     return 2 * slopes[1:] - slopes[:-1]
 
 
-def _grain(ahead: Array, behind: Array, size: Array) -> Array:
+def _grain(sides: list[Array], size: Array) -> Array:
     """How coarsely the elements of a line are rounded: by the smallest step that they take on both sides.
 
     Where a side is constant, as that of a kink may be, there is no telling, and no need; and a step that is not small
     beside the numbers is a jump of the function's own.
     """
     step = np.full(size.shape, np.inf)
-    for values in ahead, behind:
+    for values in sides:
         apart = np.diff(np.sort(values, axis=0), axis=0)
         smallest = np.min(np.where(apart > 0, apart, np.inf), axis=0)
         step = np.minimum(step, np.where(smallest < 1e-3 * size, smallest, 0))
@@ -120,7 +122,7 @@ def _fault(ahead: Array, behind: Array, steps: Array, best: Slope, grain: float)
         sizes = np.abs(left) + np.abs(right)
         bend = _agreed(right - left)
         if bend > 1e-4 * np.max(sizes) and best.noise > 1e-4 * bend:
-            return f"its slope is {float(left[-1]):.6g} to the left and {float(right[-1]):.6g} to the right"
+            return f"its slope is {np.median(left):.6g} to the left and {np.median(right):.6g} to the right"
         root = 1.1 < _agreed(sizes[1:] / sizes[:-1]) < 1.9  # 2 is a value that stays, by rounding, say
         if root and best.noise > 0.01 * max(sizes[0], abs(best.value)):
             return f"its slope grows without end, to {float(right[-1]):.3g} over steps of {steps[i + RUN]:.1g}"
