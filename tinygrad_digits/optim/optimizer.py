@@ -89,9 +89,8 @@ class Optimizer:
         self.params: list[Tensor] = []
         self.param_groups: list[dict[str, Any]] = []
         self.slots: list[list[Slot]] = []
-        groups: Any = (
-            params if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable) else list(params)
-        )
+        single = isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable)
+        groups: Any = params if single else list(params)
         if not (isinstance(groups, list) and any(isinstance(group, Mapping) for group in groups)):
             groups = [{"params": groups}]
         for group in groups:

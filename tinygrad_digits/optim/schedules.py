@@ -1,6 +1,7 @@
 """Schedules: how the learning rate goes on. A schedule is a function of the step, counted from 0.
 
-The functions here make one for a number of steps; before them it is as at the first, past them as at the last. Before each training step::
+The functions here make one for a number of steps: before them it is as at the first, past them as at the last.
+It is used before each training step::
 
     optimizer.lr = schedule(step)
 """
