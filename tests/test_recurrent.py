@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import recurrent as by_hand
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_digits as tg
@@ -57,11 +57,13 @@ def test_states_after_each_step(kind, n, steps, begun):
 
 
 @every_kind
-def test_gradients_of_all_it_is_computed_from(kind):
-    layer = made(kind, 2, 2)
-    state = state_for(kind, 2, 2)
-    check_grads(layer, numbers(2, 3, 2), state)
-    check_grads(lambda x: layer.unroll(x)[1], numbers(1, 2, 2), invariants=False)
+@settings(max_examples=6)
+@given(sizes=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(1, 2)), begun=st.booleans())
+def test_derivatives_to_second_order(kind, sizes, begun):
+    n, steps, f, h = sizes
+    layer, x = made(kind, f, h), numbers(n, steps, f)
+    check_grads(layer, x, *([state_for(kind, n, h)] if begun else []), order=2)
+    check_grads(lambda x: layer.unroll(x)[1], x, order=1, invariants=False)
 
 
 @every_kind
