@@ -58,6 +58,7 @@ class Adam(Optimizer):
 
     betas = Setting(below=1, count=2)
     eps = Setting(positive=True)
+    weight_decay = Setting()
     scratch_arrays = 2
     kept = ("step", "mean", "mean_square")
 
@@ -178,6 +179,7 @@ class RMSprop(Optimizer):
 
     alpha = Setting(below=1)
     eps = Setting(positive=True)
+    weight_decay = Setting()
     momentum = Setting(below=1)
     scratch_arrays = 2
     kept = ("mean_square",)
@@ -248,6 +250,7 @@ class Adagrad(Optimizer):
     """
 
     eps = Setting(positive=True)
+    weight_decay = Setting()
     scratch_arrays = 2
     kept = ("sum_of_squares",)
 

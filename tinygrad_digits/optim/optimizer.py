@@ -63,7 +63,7 @@ Slot = tuple[Tensor, list[Array], dict[str, Any]]
 class Optimizer:
     """Base class of optimizers: parameters in groups, each with settings of its own, and what is kept between steps.
 
-    A subclass names its settings, and defines `step`.
+    A subclass names its settings (beside lr), and hands them on to ``super().__init__``; and it defines `step`.
 
     Attributes
     ----------
@@ -72,10 +72,23 @@ class Optimizer:
     param_groups : list of dict
         The groups: their parameters under ``"params"``, and their settings by name. Settings may be changed between
         steps, for one group here, or for all as attributes of the optimizer: ``optimizer.lr = 0.01``.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> class SignDescent(tg.optim.Optimizer):
+    ...     def step(self):
+    ...         for group, slots in zip(self.param_groups, self.slots):
+    ...             for x, g, (scratch,), state in self.ready(slots):
+    ...                 np.subtract(x, np.multiply(np.sign(g, scratch), group["lr"], scratch), x)
+    >>> x = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> np.sum(x * x).backward()
+    >>> SignDescent([x], lr=0.1).step()
+    >>> x
+    Tensor([ 0.9, -1.9], requires_grad=True)
     """
 
     lr = Setting()
-    weight_decay = Setting()
 
     scratch_arrays: ClassVar[int] = 1
     """How many arrays a step needs beside those it keeps."""

@@ -54,6 +54,7 @@ class SGD(Optimizer):
 
     momentum = Setting(below=1)
     nesterov = Setting()
+    weight_decay = Setting()
     kept_at_times = ("velocity",)
 
     def __init__(
