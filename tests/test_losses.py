@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -157,6 +157,7 @@ BY_ELEMENT = {
 
 @pytest.mark.parametrize(("loss", "oracle"), BY_ELEMENT.items())
 @every_reduction
+@settings(max_examples=10)
 @given(data=st.data(), shape=hnp.array_shapes(min_dims=0, max_dims=3, max_side=3))
 def test_losses_of_each_element(loss, oracle, reduction, data, shape):
     x, y = data.draw(numbers(shape)), data.draw(numbers(shape)) + 0.005
@@ -169,6 +170,7 @@ def test_losses_of_each_element(loss, oracle, reduction, data, shape):
 
 
 @every_reduction
+@settings(max_examples=10)
 @given(data=st.data(), shape=hnp.array_shapes(min_dims=0, max_dims=3, max_side=3))
 def test_binary_cross_entropy_in_every_reduction(reduction, data, shape):
     x, y = data.draw(numbers(shape)), data.draw(numbers(shape, 0, 1))
@@ -181,6 +183,7 @@ def test_binary_cross_entropy_in_every_reduction(reduction, data, shape):
 
 
 @every_reduction
+@settings(max_examples=10)
 @given(data=st.data(), shape=ROWS, smoothing=st.sampled_from([0.0, 0.1, 1.0]), weighted=st.booleans())
 def test_cross_entropy_with_weights_and_smoothed_labels(reduction, data, shape, smoothing, weighted):
     x = data.draw(numbers(shape))
@@ -204,6 +207,7 @@ def test_cross_entropy_with_weights_and_smoothed_labels(reduction, data, shape, 
 
 
 @every_reduction
+@settings(max_examples=10)
 @given(data=st.data(), shape=ROWS, margin=st.sampled_from([1.0, 0.125]))
 def test_hinge_loss(reduction, data, shape, margin):
     x = data.draw(numbers(shape)) + np.arange(shape[1]) * 0.003  # away from the kinks
@@ -218,6 +222,7 @@ def test_hinge_loss(reduction, data, shape, margin):
 
 
 @every_reduction
+@settings(max_examples=10)
 @given(data=st.data(), shape=hnp.array_shapes(min_dims=1, max_dims=3, max_side=3))
 def test_kullback_leibler_divergence(reduction, data, shape):
     x, p = data.draw(numbers(shape)), data.draw(numbers(shape, 0.1, 1))
