@@ -178,6 +178,7 @@ def test_a_run_keeps_settings_metrics_and_model(few, tmp_path):
         "momentum": recipe.momentum,
         "weight_decay": recipe.weight_decay,
         "schedule": "linear",
+        "max_norm": 0.0,
         "threads": 1,
         "seed": 3,
     }
@@ -233,6 +234,20 @@ def test_a_loss_that_diverges_stops_and_keeps_what_was_learned(few, tmp_path, ep
 def test_an_absurd_learning_rate_is_called_by_its_name(few):
     with pytest.raises(Diverged, match=r"learning rate of 1e\+30: try a smaller one \(--lr 0\.5\)"):
         fit(quick(lr=1e30, schedule="constant"), few)
+
+
+def test_gradients_are_clipped_and_one_that_is_infinite_is_no_step(few):
+    """A step of SGD at rate 1 moves the weights by the norm that is allowed; the square root has slope +inf at 0."""
+    start = [p.numpy() for p in RECIPES["perceptron"].build(np.random.default_rng(0).spawn(2)[0]).parameters()]
+    recipe = quick("perceptron", lr=1.0, max_norm=1e-3, batch_size=1000, epochs=1, schedule="constant")
+    moved = [p.numpy() - s for p, s in zip(fit(recipe, few).model.parameters(), start, strict=True)]
+    assert np.sqrt(sum(np.sum(m**2) for m in moved)) == pytest.approx(1e-3, rel=1e-2)
+
+    def steep(rng):
+        return nn.Sequential(nn.Flatten(), np.sqrt, nn.Linear(784, 10, weight_init=nn.init.zeros), np.sqrt)
+
+    with pytest.raises(Diverged, match="a gradient became infinite or NaN at step 1,"):
+        fit(replace(recipe, build=steep), few)
 
 
 def test_weights_that_diverge_in_the_last_step_are_noticed(few):

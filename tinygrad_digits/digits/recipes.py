@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .. import optim
 from ..nn import (
+    RNN,
     Conv2d,
     Flatten,
     Linear,
@@ -55,6 +56,8 @@ class Recipe:
     augment : callable, optional
         What is done to each mini-batch of images first, given them and a Generator: a `tinygrad_digits.digits.Shift` or
         `Distortion`.
+    max_norm : float
+        What norm all gradients together are clipped to: see `tinygrad_digits.optim.clip_grad_norm`. 0 for no clipping.
     schedule : {"constant", "linear", "cosine", "one_cycle"}
         How the learning rate goes on from `lr`: see `tinygrad_digits.optim`.
     threads : int
@@ -71,6 +74,7 @@ class Recipe:
     lr: float
     momentum: float = 0.0
     weight_decay: float = 0.0
+    max_norm: float = 0.0
     schedule: str = "constant"
     augment: Callable[[NDArray[Any], Generator], NDArray[Any]] | None = None
     threads: int = 1
@@ -89,7 +93,7 @@ class Recipe:
             )
 
 
-_LEAST = {"epochs": 1, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "threads": 1}
+_LEAST = {"epochs": 1, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "max_norm": 0, "threads": 1}
 
 ONE_HOT = np.eye(10, dtype=np.float32)
 
@@ -169,6 +173,15 @@ def _convolutional(filters: tuple[int, int], hidden: int) -> Callable[[Generator
         )
 
     return build
+
+
+def _recurrent(rng: Generator) -> Module:
+    return Sequential(
+        lambda images: images.reshape(-1, 28, 28),  # a sequence of 28 rows
+        RNN(28, 128, rng=rng),
+        lambda states: states[:, -1],
+        Linear(128, 10, rng=rng),
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- the table
@@ -266,6 +279,20 @@ RECIPES = {
             weight_decay=1e-4,
             schedule="one_cycle",
             augment=DISTORTION,
+        ),
+        Recipe(
+            "recurrent",
+            "Reads a digit row by row: what 128 neurons have come to is fed back to them with the next row.",
+            "98.5 % in 2 minutes",
+            _recurrent,
+            loss="cross_entropy",
+            epochs=15,
+            batch_size=64,
+            lr=0.1,
+            momentum=0.9,
+            max_norm=1.0,
+            schedule="one_cycle",
+            augment=Shift(1),
         ),
     )
 }

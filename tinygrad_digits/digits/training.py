@@ -229,6 +229,11 @@ class _Training:
             raise self._diverged(f"the loss became {value}")
         optimizer.zero_grad()
         loss.backward()
+        if recipe.max_norm:
+            try:
+                optim.clip_grad_norm(optimizer.params, recipe.max_norm)
+            except ValueError:
+                raise self._diverged("a gradient became infinite or NaN") from None
         optimizer.step()
         return float(value)
 
