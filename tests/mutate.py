@@ -3,7 +3,7 @@
 ``python tests/mutate.py [SHARE [NAMES …]]``: a share of all mutants, 1 if not given; of the rules whose name or file
 contains one of the names. Each is a rule, or a function that rules use, with one thing changed in its syntax tree: a
 sign, factor, term, argument, transpose, axis, keyword, comparison or condition. It is compiled, put in place of the
-original's code, and tried by the tests of test_ops.py and test_linalg.py that run that code, on cases drawn in advance:
+original's code, and tried by the tests of test_ops.py and its like that run that code, on cases drawn in advance:
 those that took the least time first. What survives and is not listed as equivalent is a hole in the tests.
 """
 
@@ -27,6 +27,7 @@ import tinygrad_digits as tg
 from tinygrad_digits import autodiff
 
 sys.path.insert(0, str(Path(__file__).parent))
+import test_convolution
 import test_linalg
 import test_ops
 from cases import cases
@@ -111,7 +112,7 @@ def changes(node):
             yield ast.Constant(not value)
         case ast.Constant(int() | float() as value):
             yield ast.Constant(value + 1)
-        case ast.Lambda(arguments, body):
+        case ast.Lambda(arguments, body) if "zeros_like" not in ast.unparse(body):  # 0 has neither sign nor size
             yield ast.Lambda(arguments, ast.UnaryOp(ast.USub(), body))
             yield ast.Lambda(arguments, ast.BinOp(ast.Constant(2), ast.Mult(), body))
 
@@ -289,7 +290,7 @@ def main(share=1.0, *names):
     found = [mutant for path in sorted(OPS.glob("*.py")) for mutant in mutants(path, share, names)]
     changed = {where(old) for *_, pairs in found for old, _ in pairs}
     ops = [op for op in cases if not changed.isdisjoint(reached(autodiff.key(op)))]
-    runs = itertools.chain(*map(properties, ops), examples(test_ops), examples(test_linalg))
+    runs = itertools.chain(*map(properties, ops), *map(examples, (test_ops, test_linalg, test_convolution)))
     tests = sorted((test for test in map(Test, runs) if not changed.isdisjoint(test.codes)), key=lambda t: t.seconds)
     functions = {}
     for f in gc.get_objects():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import tinygrad_digits as tg
 from tinygrad_digits import nn
+from tinygrad_digits.ops import convolution
 from tinygrad_digits.testing import check_grads
 from tinygrad_digits.testing import strategies as draw
 
@@ -119,13 +120,17 @@ def test_repr_shows_what_is_not_usual(layer, says):
         (lambda: nn.Conv2d(1, 1, (3, 2, 1)), TypeError, r"kernel_size=\(3, 2, 1\): give a whole number, or two"),
         (lambda: nn.Conv2d(1, 1, 3, stride=0), ValueError, r"Conv2d\(1, 1, 3\): stride=0: it must be at least 1"),
         (lambda: nn.Conv2d(1, 1, 3, stride=1.5), TypeError, r"stride=1.5: give a whole number"),
-        (lambda: nn.Conv2d(1, 1, 3, stride=True), TypeError, r"stride=True: give a whole number"),
         (lambda: nn.Conv2d(1, 1, 3, padding=-1), ValueError, r"padding=-1: it must be at least 0"),
         (lambda: nn.Conv2d(1, 1, 3, padding="full"), TypeError, r"padding='full': give a whole number"),
         (lambda: nn.Conv2d(1, 1, 3, dilation=(1, 0)), ValueError, r"dilation=\(1, 0\): it must be at least 1"),
         (lambda: nn.MaxPool2d(0), ValueError, r"MaxPool2d\(0\): size=0: it must be at least 1"),
         (lambda: nn.MaxPool2d(2, 0), ValueError, r"MaxPool2d\(2\): stride=0: it must be at least 1"),
         (lambda: nn.MaxPool2d(3, padding=2), ValueError, r"padding=\(2, 2\) .* size \(3, 3\): it may be half of it"),
+        (
+            lambda: nn.MaxPool2d(4, padding=1)(np.ones((1, 1, 1, 1))),
+            ValueError,
+            r"MaxPool2d\(4, padding=1\): windows of 4×4 pixels on images of shape \(1, 1, 1, 1\)",
+        ),
         (lambda: nn.AvgPool2d("2"), TypeError, r"AvgPool2d\(2\): size='2': give a whole number"),
         (
             lambda: nn.Conv2d(1, 2, 3)(np.ones((4, 9, 9, 3))),
@@ -181,3 +186,34 @@ def test_glorot_counts_the_pixels_of_a_kernel():
     drawn = nn.init.glorot_uniform((5, 3, 20, 40), np.random.default_rng(0))
     bound = np.sqrt(6 / (15 * 20 + 15 * 40))
     assert 0.99 * bound < np.abs(drawn).max() <= bound
+
+
+@given(shape=draw.shapes(min_dims=6, max_dims=6, min_side=1, max_side=4), size=st.integers(1, 100))
+def test_blocks_hold_every_window_once_and_as_many_as_fit(shape, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "BLOCK", size)
+        found = list(convolution.blocks(shape))
+    count = np.zeros(shape, int)
+    for block in found:
+        count[block] += 1
+    assert np.all(count == 1)
+    line, image = np.prod(shape[2:]), np.prod(shape[1:])
+    most = np.size(count[found[0]])
+    assert most <= size or most == line
+    assert size < image or most + image > min(size, count.size)
+    assert size >= image or most + line > min(size, image)
+
+
+def test_long_lines_of_windows_are_laid_out_as_they_lie_and_short_ones_transposed():
+    for width, channels, transposed in (5, 1, True), (3, 2, False), (2, 3, False), (1, 5, True):
+        seen = convolution.windows(np.arange(120.0).reshape(2, 2, 6, 5)[..., :channels], (2, width), (1, 1), (1, 1))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(convolution, "SHORT", 6)
+            matrix = convolution.laid_out(seen)
+        np.testing.assert_array_equal(matrix, seen.reshape(2 * (7 - width), 2 * width * channels))
+        assert matrix.flags.f_contiguous == transposed
+
+
+def test_a_window_may_be_as_large_as_an_image_with_its_padding():
+    np.testing.assert_array_equal(nn.MaxPool2d(3, padding=1)(np.full((1, 1, 1, 1), 7.0)), np.full((1, 1, 1, 1), 7))
+    np.testing.assert_array_equal(nn.AvgPool2d([1, np.int64(2)])(np.ones((1, 1, 2, 1))), np.ones((1, 1, 1, 1)))

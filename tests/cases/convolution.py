@@ -10,7 +10,8 @@ import tinygrad_digits as tg
 from tinygrad_digits.ops import convolution
 from tinygrad_digits.testing import strategies as draw
 
-convolution.BLOCK = 24  # so that small images, too, are worked on in several blocks
+# So that small images, too, are worked on in several blocks, and laid out in both ways.
+convolution.BLOCK, convolution.SHORT = 24, 4
 
 
 def pairs(most, least=1):

@@ -11,6 +11,7 @@ operations of their own; the three are one another's transposes.
 from __future__ import annotations
 
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,14 @@ import numpy as np
 from ..autodiff import defvjp, primitive
 from .indexing import operand
 from .neural import rows, summed
+from .shapes import along
 from .windows import surrounded
 
 BLOCK = 2**18
 """How many numbers are laid out at a time: 1 MB in single precision, to stay in cache until it has been multiplied."""
 
+SHORT = 16
+"""How many numbers make it worth while to copy them in one piece."""
 
 Pair = int | tuple[int, int]
 
@@ -94,12 +98,13 @@ def kernel_of(x, weight, bias=None):
 
 def pair(what: str, value: Any, least: int = 1) -> tuple[int, int]:
     """A setting for both axes, given as one number or as two."""
-    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in both):
-        raise TypeError(f"{what}={value!r}: give a whole number, or two, for the height and for the width")
-    if min(both) < least:
+    try:
+        first, second = map(index, value if np.ndim(value) else (value, value))
+    except (TypeError, ValueError):
+        raise TypeError(f"{what}={value!r}: give a whole number, or two, for the height and for the width") from None
+    if min(first, second) < least:
         raise ValueError(f"{what}={value!r}: it must be at least {least}")
-    return int(both[0]), int(both[1])
+    return first, second
 
 
 def margins(padding, sides, reach, stride):
@@ -176,16 +181,14 @@ def windows(x, kernel, stride, dilation):
     """A view of shape (N, places down, places to the right, kernel height, kernel width, channels)."""
     (n, *sides, channels), (first, *between, last) = x.shape, x.strides
     places = [(m - d * (k - 1) - 1) // s + 1 for m, k, s, d in zip(sides, kernel, stride, dilation, strict=True)]
-    bytes_apart = [n * b for n, b in zip((*stride, *dilation), between * 2, strict=True)]
-    return np.lib.stride_tricks.as_strided(
-        x, (n, *places, *kernel, channels), (first, *bytes_apart, last), writeable=False
-    )
+    apart = np.multiply((*stride, *dilation), between * 2).tolist()
+    return np.lib.stride_tricks.as_strided(x, (n, *places, *kernel, channels), (first, *apart, last))
 
 
 def blocks(shape):
     """Cut windows into blocks of some images, or of some lines of one image: the indices of each."""
     n, height = shape[:2]
-    lines = max(BLOCK // max(prod(shape[2:]), 1), 1)
+    lines = max(BLOCK // prod(shape[2:]), 1)
     images, lines = max(lines // height, 1), min(lines, height)
     for i in range(0, n, images):
         for j in range(0, height, lines):
@@ -195,13 +198,13 @@ def blocks(shape):
 def laid_out(seen):
     """Windows as the rows of a matrix.
 
-    Where few numbers of a window lie together, as in images of one channel, its transpose is laid out, in pieces as
-    long as a line of places: in a quarter of the time.
+    Where the lines of a window are short, as in images of one channel, its transpose is laid out, in pieces as long as
+    a line of places: in a quarter of the time.
     """
-    pixels = prod(seen.shape[3:])
-    if seen.shape[4] * seen.shape[5] < 16:
-        return seen.transpose(3, 4, 5, 0, 1, 2).reshape(pixels, -1).T
-    return seen.reshape(-1, pixels)
+    places, pixels = prod(seen.shape[:3]), prod(seen.shape[3:])
+    if prod(seen.shape[4:]) < SHORT:
+        return seen.transpose(3, 4, 5, 0, 1, 2).reshape(pixels, places).T
+    return seen.reshape(places, pixels)
 
 
 # fmt: off
@@ -303,10 +306,10 @@ def combined(x, size, stride, function):
     """What a ufunc makes of the pixels of each window: of its lines first, then across."""
     for axis in 0, 1:
         count = (x.shape[1 + axis] - size[axis]) // stride[axis] + 1
-        parts = [x[(slice(None),) * (1 + axis) + (every(i, count, stride[axis]),)] for i in range(size[axis])]
-        x = function(parts[0], parts[1]) if len(parts) > 1 else parts[0].copy()
-        for part in parts[2:]:
-            function(x, part, out=x)
+        first, *others = (x[along(1 + axis, every(i, count, stride[axis]))] for i in range(size[axis]))
+        x = first.copy()
+        for other in others:
+            function(x, other, out=x)
     return x
 
 
@@ -319,17 +322,17 @@ def largest(x, *, size, stride):
 @primitive
 def to_largest(g, x, top, *, size, stride):
     """Share what each window is given among those of its pixels that are equal to the largest, ``top``."""
-    indices = list(taps(top.shape[1:3], size, stride))
-    ties = [x[index] == top for index in indices]
+    pixels = list(taps(top.shape[1:3], size, stride))
+    ties = [x[tap] == top for tap in pixels]
     apart = all(k <= s for k, s in zip(size, stride, strict=True))
     back = np.zeros_like(x, g.dtype)
     with np.errstate(divide="ignore", invalid="ignore"):  # a window with NaN has no ties, and passes on NaN
         share = g / tie_count(ties)
-        for tie, index in zip(ties, indices, strict=True):
+        for tie, tap in zip(ties, pixels, strict=True):
             if apart:  # adding would take 1.4 times as long
-                np.multiply(tie, share, out=back[index])
+                np.multiply(tie, share, out=back[tap])
             else:
-                back[index] += tie * share
+                back[tap] += tie * share
     return back
 
 
@@ -344,7 +347,7 @@ def tie_count(ties):
 @primitive
 def at_largest(h, x, top, *, size, stride):
     """Of each window, the mean of h where x is largest: the transpose of `to_largest`."""
-    ties = [(x[index] == top, h[index]) for index in taps(top.shape[1:3], size, stride)]
+    ties = [(x[tap] == top, h[tap]) for tap in taps(top.shape[1:3], size, stride)]
     return sum(tie * part for tie, part in ties) / tie_count([tie for tie, _ in ties])
 
 
@@ -358,8 +361,8 @@ def window_sums(x, *, size, stride):
 def to_windows(g, *, shape, size, stride):
     """Give each pixel what the windows are given in which it is: the transpose of `window_sums`."""
     x = np.zeros(shape, g.dtype)
-    for index in taps(g.shape[1:3], size, stride):
-        x[index] += g
+    for tap in taps(g.shape[1:3], size, stride):
+        x[tap] += g
     return x
 
 
