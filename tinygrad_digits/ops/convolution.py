@@ -23,7 +23,10 @@ from .shapes import along
 from .windows import surrounded
 
 BLOCK = 2**18
-"""How many numbers are laid out at a time: 1 MB in single precision, to stay in cache until it has been multiplied."""
+"""How many numbers are laid out at a time: 1 MB in single precision, to stay in cache until it has been multiplied.
+
+A training step of a LeNet takes a tenth longer with a quarter of it, or with all at once.
+"""
 
 SHORT = 16
 """How many numbers make it worth while to copy them in one piece."""
@@ -292,7 +295,9 @@ def poolable(x, size, padding=(0, 0)):
             f"windows of {size[0]}×{size[1]} pixels on images of shape {shape}: they must be (N, height, width, "
             "channels), and as large as a window"
         )
-    return padded(operand(x), tuple((n, n) for n in padding), -np.inf)
+    x = operand(x)
+    least = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
+    return padded(x, tuple((n, n) for n in padding), least)
 
 
 def taps(places, size, stride):
