@@ -82,3 +82,23 @@ def test_gradient_descent(run):
     small, right, large, momentum = numbers(r"height ([\d.e+-]+)", printed)
     assert momentum < right < small < large
     assert_drawn("gradient_descent")
+
+
+def test_addition(run):
+    assert numbers(r"([\d.]+)% of 1,000 sums", run("addition"))[0] > 99
+    assert_drawn("addition")
+
+
+def test_three_bodies(run):
+    printed = run("three_bodies")
+    distances = numbers(r"([\d.e+-]+) from closing", printed)
+    assert distances[0] > 0.1
+    assert distances[-1] < 1e-9
+    velocity_and_period = [float(x) for x in re.findall(r"\d+\.\d+", printed.splitlines()[-1])]
+    assert np.allclose(velocity_and_period, [0.347111, 0.532728, 6.324449], atol=0.003)  # published ones
+    assert_drawn("three_bodies")
+
+
+def test_what_layers_see(run):
+    assert numbers(r"([\d.]+)% of the validation", run("what_layers_see"))[0] > 95
+    assert_drawn("what_layers_see")
