@@ -73,7 +73,9 @@ def test_norms_of_integers_and_complex_numbers_are_numpys():
     whole = np.array([[3, 4], [1, -2]])
     for ord in None, 1, 2, "nuc", -INF:
         for x in whole, whole * 1j + 1:
-            np.testing.assert_allclose(np.linalg.norm(tg.tensor(x), ord).numpy(), np.linalg.norm(x, ord))
+            found, expected = np.linalg.norm(tg.tensor(x), ord), np.linalg.norm(x, ord)
+            np.testing.assert_allclose(found.numpy(), expected)
+            assert found.dtype == expected.dtype
     assert np.linalg.vector_norm(tg.tensor(np.array([100, 100], np.int8))).item() == np.sqrt(20000)
 
 
@@ -171,6 +173,32 @@ def test_of_a_symmetric_argument_the_triangle_that_is_read_gets_the_gradient():
         assert tg.grad(lambda x, f=f: f(x)[0, 0] if f(x).ndim == 2 else f(x)[0])(x)[0, 1] == 0
     assert tg.grad(lambda x: np.linalg.cholesky(x, upper=True)[0, 1])(x)[1, 0] == 0
     assert tg.grad(lambda x: np.linalg.eigvalsh(x, "U")[0])(x)[1, 0] == 0
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.linalg.norm(x, keepdims=True),
+        lambda x: np.linalg.norm(x, axis=1),
+        lambda x: np.linalg.norm(x, axis=(-1, 0)),
+        lambda x: np.linalg.vector_norm(x, axis=(0, 2), ord=3),
+        lambda x: np.linalg.matrix_power(x, 0),
+        lambda x: np.linalg.matrix_power(x[:, None], 0),
+        lambda x: np.linalg.solve(x, x[:, 0, 0]),
+        lambda x: np.linalg.solve(x[:, None], x[0]),
+        lambda x: np.linalg.svd(x, compute_uv=False),
+    ],
+)
+def test_forms_of_call(f):
+    x = np.random.default_rng(0).normal(size=(2, 2, 2))
+    np.testing.assert_allclose(f(track(x)).numpy(), f(x), rtol=1e-14)
+    check_grads(f, x)
+
+
+def test_singular_values_are_compared_with_those_of_the_same_matrix():
+    x = np.stack([np.diag([1.0, 2.0]), np.diag([1e20, 2e20])])
+    np.testing.assert_allclose(tg.grad(lambda x: np.sum(np.linalg.svdvals(x)))(x), [np.eye(2)] * 2, atol=1e-15)
+    np.testing.assert_allclose(tg.grad(lambda x: np.linalg.eigh(x)[1][0, 0, 1])(x)[0], [[0, 0], [1, 0]], atol=1e-15)
 
 
 # -------------------------------------------------------------------------------------------------------------- einsum

@@ -11,7 +11,7 @@ from tinygrad_digits.testing import strategies as draw
 
 from .common import AWAY, axis_and_keepdims, on
 
-STACKS = st.sampled_from([(), (), (2,), (0,)])
+STACKS = st.sampled_from([(), (2,), (), (2, 1), (0,)])
 SIZES = st.sampled_from([2, 3, 1, 0])
 ORDERS = [None, 2, 1, np.inf, -np.inf, 0, 3, 1.5, 0.5, -1]
 OF_MATRICES = [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf]
@@ -46,7 +46,7 @@ def each(arrays, *calls):
 def equations(draw_from):
     a = draw_from(regular())
     n = a.shape[-1]
-    b = draw_from(st.sampled_from([(n,), (n, 2), (n, 0), (*a.shape[:-2], n, 1)]).flatmap(draw.numbers))
+    b = draw_from(st.sampled_from([(n,), (n, 2), (n,), (n, 0), (*a.shape[:-2], n, 1)]).flatmap(draw.numbers))
     return np.linalg.solve, (a, b), None
 
 
@@ -140,7 +140,9 @@ cases = {
     np.linalg.cholesky: each(regular(), np.linalg.cholesky, lambda x: np.linalg.cholesky(x, upper=True)),
     linalg.packed_qr: each(
         spread(), lambda x: np.linalg.qr(x)[0], lambda x: np.linalg.qr(x).R, lambda x: np.linalg.qr(x, "r")
-    ),
+    )
+    | each(spread(2, 3), lambda x: np.linalg.qr(x, "complete")[1])
+    | each(square(), lambda x: np.linalg.qr(x, "complete")[0]),
     linalg.packed_eigh: each(
         square(),
         lambda x: np.linalg.eigh(x)[0],
@@ -173,8 +175,9 @@ cases = {
     np.linalg.matrix_norm: with_orders(matrix_norms, OF_MATRICES, 2),
     np.linalg.cond: each(
         draw.numbers((2, 2), 0, 0.1).map(lambda x: x + np.array([[3, 1], [0.5, 2]])),
-        *[partial(np.linalg.cond, p=p) for p in (None, 2, -2, "fro", "nuc", 1, -1, np.inf, -np.inf)],
-    ),
+        *[partial(np.linalg.cond, p=p) for p in ("fro", "nuc", 1, -1, np.inf, -np.inf)],
+    )
+    | each(spread(3, 4), np.linalg.cond, *[partial(np.linalg.cond, p=p) for p in (2, -2)]),
     np.linalg.matrix_power: each(regular(), *[lambda x, n=n: np.linalg.matrix_power(x, n) for n in range(-2, 6)]),
     np.linalg.tensorinv: each(
         regular(st.just(()), st.just(4)),

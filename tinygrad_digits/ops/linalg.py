@@ -44,9 +44,9 @@ def but_rounding(d, values):
 
 def over_gaps(x, values):
     """``x[i, j] / (values[j] - values[i])``, and 0 on the diagonal."""
-    eye = np.eye(values.shape[-1], dtype=values.dtype)
     rows = np.expand_dims(values, -2)
-    return divided(x * (1 - eye), but_rounding(rows - np.expand_dims(values, -1), rows) + eye)
+    gaps = but_rounding(rows - np.expand_dims(values, -1), rows)
+    return divided(x, np.where(np.eye(values.shape[-1]), np.inf, gaps))
 
 
 def lower(x):
@@ -112,23 +112,22 @@ def sign(u, vh):
 
 def products_without(s):
     """For each number: the product of the others."""
-    return np.prod(np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]), axis=-1, dtype=s.dtype)
+    return np.prod(np.where(np.eye(s.shape[-1]), 1, s[..., None, :]), axis=-1)
 
 
 def products_without_two(s):
     """For each pair of numbers: the product of the others."""
-    one = np.eye(s.shape[-1], dtype=bool)
-    return np.prod(np.where(one[:, None] | one, 1, s[..., None, None, :]), axis=-1, dtype=s.dtype)
+    one = np.eye(s.shape[-1])
+    return np.prod(np.where(one[:, None] + one, 1, s[..., None, None, :]), axis=-1)
 
 
 def third_slopes(h, g, x):
     """The gradient of ``sum(h * cofactor_slopes(g, x))`` by x, which must not be singular."""
     x_t = np.linalg.inv(x).mT
     a, b = x_t @ g.mT, x_t @ h.mT
-    trace_a, trace_b, trace_ab = (np.trace(m, axis1=-2, axis2=-1)[..., None, None] for m in (a, b, a @ b))
-    both = (trace_a * trace_b - trace_ab) * np.eye(x.shape[-1], dtype=x.dtype)
-    inside = both - trace_a * b - trace_b * a + a @ b + b @ a
-    return np.linalg.det(x)[..., None, None] * (inside @ x_t)
+    trace_a, trace_b, trace_ab = (np.sum(m, axis=(-2, -1), keepdims=True) for m in (g * x_t, h * x_t, a * b.mT))
+    rest = a @ b + b @ a - trace_a * b - trace_b * a
+    return np.linalg.det(x)[..., None, None] * ((trace_a * trace_b - trace_ab) * x_t + rest @ x_t)
 
 
 @primitive
@@ -189,8 +188,7 @@ def packed_eigh(a, *, UPLO="L"):  # noqa: N803 - NumPy's name
 def through_eigh(g, out, upper):
     """The gradient of eigenvalues and eigenvectors, in the triangle that was read (Giles, 2008)."""
     values, v = out[..., 0, :], out[..., 1:, :]
-    eye = np.eye(values.shape[-1], dtype=values.dtype)
-    s = v @ (columns(eye, g[..., 0, :]) + over_gaps(v.mT @ g[..., 1:, :], values)) @ v.mT
+    s = (columns(v, g[..., 0, :]) + v @ over_gaps(v.mT @ g[..., 1:, :], values)) @ v.mT
     return lower(s + s.mT).mT if upper else lower(s + s.mT)
 
 
@@ -208,8 +206,7 @@ def through_svd(g, out, x):
     g_u, g_s, g_v = g[..., :m, :], g[..., m, :], g[..., m + 1 :, :]
     turn_u, turn_v = over_gaps(u.mT @ g_u, s * s), over_gaps(v.mT @ g_v, s * s)
     core = columns(turn_u + turn_u.mT, s) + columns(turn_v + turn_v.mT, s).mT
-    core = core + columns(np.eye(s.shape[-1], dtype=s.dtype), g_s)
-    inside = u @ core @ v.mT
+    inside = (columns(u, g_s) + u @ core) @ v.mT
     if m > x.shape[-1]:
         return inside + divided(g_u - u @ (u.mT @ g_u), np.expand_dims(but_rounding(s, s), -2)) @ v.mT
     if m < x.shape[-1]:
@@ -238,10 +235,9 @@ def qr(a, mode="reduced"):
     m, n = a.shape[-2:]
     if mode not in ("reduced", "r") and not (mode == "complete" and m <= n):
         raise TypeError(f"np.linalg.qr of a Tensor does not take mode={mode!r}: use 'reduced' or 'r'")
-    both = packed_qr(a[..., : min(m, n)])
-    q, r = both[..., :m, :], both[..., m:, :].mT
-    if m < n:
-        r = np.concatenate([r, q.mT @ a[..., m:]], axis=-1)
+    both = packed_qr(a[..., :m])
+    q = both[..., :m, :]
+    r = np.concatenate([both[..., m:, :].mT, q.mT @ a[..., m:]], axis=-1)
     return r if mode == "r" else QRResult(q, r)
 
 
@@ -277,11 +273,9 @@ def p_norm(x, *, p, axis=None, keepdims=False):
 
 
 def p_slope(out, x, p):
-    """The gradient of a p-norm (given with the axes of x): 0 for the norm 0, and where p ≠ 2 for an element 0."""
-    if p == 2:
-        return np.where(out == 0, 0, x) / nonzero(out)
-    kink = (out == 0) | (x == 0)
-    return np.where(kink, 0, np.sign(x)) * (np.where(kink, 1, np.abs(x)) / nonzero(out)) ** (p - 1)
+    """The gradient of a p-norm (given with the axes of x): 0 for the norm 0, and for an element 0."""
+    x = np.where(out == 0, 0, x)
+    return x / nonzero(out) if p == 2 else np.sign(x) * (nonzero(np.abs(x)) / nonzero(out)) ** (p - 1)
 
 
 # fmt: off
@@ -290,11 +284,16 @@ defvjp(p_norm, lambda g, out, x, *, p, axis=None, keepdims=False:
 # fmt: on
 
 
+def floating(x):
+    """Whole numbers as floating-point ones, which norms are of."""
+    return x if x.dtype.kind in "fc" else x.astype(float)
+
+
 def vector_norm(x, *, axis=None, keepdims=False, ord=2):
     """`numpy.linalg.vector_norm`."""
-    x = x if x.dtype.kind in "fc" else x.astype(float)
+    x = floating(x)
     if ord in (np.inf, -np.inf):
-        return (np.max if ord > 0 else np.min)(np.abs(x), axis=axis, keepdims=keepdims)
+        return (np.max if ord == np.inf else np.min)(np.abs(x), axis=axis, keepdims=keepdims)
     if ord in (0, 1):
         return np.sum(np.abs(x if ord else np.sign(x)), axis=axis, keepdims=keepdims)
     return p_norm(x, p=float(ord), axis=axis, keepdims=keepdims)
@@ -302,15 +301,14 @@ def vector_norm(x, *, axis=None, keepdims=False, ord=2):
 
 def norm_of_matrices(x, ord, axes, keepdims):
     """The matrix norm over two axes."""
-    x = x if x.dtype.kind in "fc" else x.astype(float)
+    x = floating(x)
     if x.ndim < 2:
         raise ValueError(f"a matrix norm takes at least two axes, and this tensor has shape {x.shape}")
-    axes = tuple(axis % x.ndim for axis in axes)
     if ord in (None, "fro", "f"):
         return vector_norm(x, axis=axes, keepdims=keepdims)
     if ord in (1, -1, np.inf, -np.inf):
         sums = np.sum(np.abs(x), axis=axes[abs(ord) != 1], keepdims=True)
-        return (np.max if ord > 0 else np.min)(sums, axis=axes, keepdims=keepdims)
+        return (np.max if ord in (1, np.inf) else np.min)(sums, axis=axes, keepdims=keepdims)
     if ord not in (2, -2, "nuc"):
         raise ValueError(f"there is no matrix norm of order {ord!r}: take 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
     values = np.linalg.svdvals(np.moveaxis(x, axes, (-2, -1)))
@@ -325,7 +323,7 @@ def matrix_norm(x, *, keepdims=False, ord="fro"):
 
 def norm(x, ord=None, axis=None, keepdims=False):
     """`numpy.linalg.norm`."""
-    axes = axis if isinstance(axis, tuple | list) else range(x.ndim) if axis is None else (axis,)
+    axes = axis if isinstance(axis, tuple) else tuple(range(x.ndim)) if axis is None else (axis,)
     if axis is None and ord is None:
         return vector_norm(x, keepdims=keepdims)
     if len(axes) == 2:
@@ -341,10 +339,10 @@ def norm(x, ord=None, axis=None, keepdims=False):
 def matrix_power(a, n):
     """`numpy.linalg.matrix_power`, by repeated squaring."""
     n = operator.index(n)
-    if n == 0:
-        return np.where(False, a, np.eye(a.shape[-1], dtype=a.dtype))  # which has gradient 0
     if n < 0:
         return matrix_power(np.linalg.inv(a), -n)
+    if n == 0:
+        return np.where(False, a, np.eye(a.shape[-1], dtype=a.dtype))  # which has gradient 0
     if n == 1:
         return +a
     half = matrix_power(a, n // 2)
