@@ -83,7 +83,7 @@ def changes(node):
         case ast.BinOp(left, op, right):
             if type(op) in OTHER:
                 yield ast.BinOp(left, OTHER[type(op)](), right)
-            if not isinstance(op, ast.Add | ast.Mult):
+            if not isinstance(op, ast.Add | ast.Mult) and ast.dump(left) != ast.dump(right):
                 yield ast.BinOp(right, op, left)
             if not isinstance(op, ast.MatMult):
                 yield left

@@ -209,6 +209,17 @@ def test_second_derivative_where_calculus_is_silent(f, x, second):
     np.testing.assert_allclose(tg.grad(tg.grad(f))(x), second, rtol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        *[(np.sqrt, 2.0), (np.cbrt, -2.0), (np.arcsin, 0.5), (np.arccos, 0.5), (np.arccosh, 2.0), (np.arctanh, 0.5)],
+        *[(lambda x: x**0.5, 2.0), (lambda x: 2.0**x, 2.0)],
+    ],
+)
+def test_a_slope_times_nothing_has_a_slope(f, x):
+    check_grads(lambda x, y: f(x) * y, x, 0.0, order=2)
+
+
 def test_std_of_equal_numbers_whose_mean_is_inexact():
     x = np.full(3, 0.1)
     assert np.std(x) != 0  # the premise: 0.1 + 0.1 + 0.1 is not 0.3
@@ -717,6 +728,8 @@ def test_what_a_rule_does_not_know_is_refused(call, says):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
+        (lambda x: np.clip(x, 0, 1, min=0), "give each bound once"),
+        (lambda x: np.clip(x, 0, 1, max=1), "give each bound once"),
         (lambda x: np.split(x, 4), "length 2 into 4 equal parts"),
         (lambda x: np.array_split(x, 0), "into 0 parts"),
         (lambda x: np.vsplit(x[0, 0], 1), "np.vsplit of an array of 0 dimensions"),

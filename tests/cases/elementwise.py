@@ -214,6 +214,7 @@ kinks = [
     ("arcsin at its ends", lambda x: np.sum(np.arcsin(x)), [[-1.0, 1.0]], [[INF, INF]]),
     ("arccos at its ends", lambda x: np.sum(np.arccos(x)), [[-1.0, 1.0]], [[-INF, -INF]]),
     ("arcsin: an infinite slope times nothing", lambda x: np.sum(np.arcsin(x) * 0), [[1.0]], [[0]]),
+    ("arccos: an infinite slope times nothing", lambda x: np.sum(np.arccos(x) * 0), [[-1.0, 1.0]], [[0, 0]]),
     ("arccosh: an infinite slope times nothing", lambda x: np.sum(np.arccosh(x) * 0), [[1.0]], [[0]]),
     ("cbrt: an infinite slope times nothing", lambda x: np.sum(np.cbrt(x) * 0), [[0.0]], [[0]]),
     ("arccosh at 1", np.arccosh, [1.0], [INF]),

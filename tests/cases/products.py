@@ -69,7 +69,8 @@ def space(axis, *shapes):
 
 
 cases = {
-    np.matmul: generalized(np.matmul, np.matmul.signature),
+    np.matmul: generalized(np.matmul, np.matmul.signature)
+    | of_shapes((np.matmul, (2, 2, 3), (3,)), (np.matmul, (3,), (2, 3, 2))),
     products.summed_product: sums(),
     np.vecdot: generalized(np.vecdot, np.vecdot.signature)
     | of_shapes(

@@ -22,6 +22,12 @@ def quietly(slope):
     return rule
 
 
+@quietly
+def over(g, d):
+    """``g / d``, and 0 for 0 / 0: where g is 0, so is what is passed on, though the slope be infinite."""
+    return g / np.where((d == 0) & (g == 0), np.inf, d)
+
+
 def finite(top):
     """The result of a logarithm of sums, but 0 for -inf: an empty sum's share is exp(-inf - 0)."""
     return np.where(top == -np.inf, 0, top)
@@ -69,7 +75,7 @@ def lowest(low):
 def to_low(g, x, low, high):
     """What a clip's gradient says of the lower bound, which shares it with the upper one where they are equal."""
     below = np.where(x < low, g, 0)
-    return below if high is None else np.where(low == high, below / 2, np.where(low < high, below, 0))
+    return below if high is None else np.where(low <= high, np.where(low == high, below / 2, below), 0)
 
 
 def to_high(g, x, low, high):
@@ -94,14 +100,13 @@ defvjp(np.negative,   lambda g, out, x: -g)
 defvjp(np.positive,   lambda g, out, x: g)
 defvjp(np.reciprocal, lambda g, out, x: -g * out * out)
 defvjp(np.square,     lambda g, out, x: g * (2 * x))
-# The added truths take care of zeros: where g is 0, so is what is passed on, though the slope be infinite; for 0**0 the
-# slope becomes 0 * 1**-1, and log(0) becomes log(1).
-defvjp(np.sqrt,       quietly(lambda g, out, x: g / (2 * out + (out == 0) * (g == 0))))
-defvjp(np.cbrt,       quietly(lambda g, out, x: g / (3 * out * out + (out == 0) * (g == 0))))
+defvjp(np.sqrt,       lambda g, out, x: over(g, 2 * out))
+defvjp(np.cbrt,       lambda g, out, x: over(g, 3 * out * out))
 defvjp(np.hypot,      lambda g, out, x, y: g * (x / nonzero(out)),
                       lambda g, out, x, y: g * (y / nonzero(out)))
 defvjp(np.ldexp,      lambda g, out, x, n: np.ldexp(g, n),
                       None)
+# The added truths take care of zeros: for 0**0, and where g is 0, the power is one of 1; and log(0) becomes log(1).
 defvjp(np.power,      quietly(lambda g, out, x, y: g * (y * (x + (x == 0) * ((y == 0) | (g == 0))) ** (y - 1))),
                       lambda g, out, x, y: g * (out * np.log(x + (x == 0))))
 
@@ -123,8 +128,8 @@ defvjp(np.sin,        lambda g, out, x: g * np.cos(x))
 defvjp(np.cos,        lambda g, out, x: -g * np.sin(x))
 defvjp(np.tan,        lambda g, out, x: g * (1 + out * out))
 defvjp(np.arctan,     lambda g, out, x: g / (1 + x * x))
-defvjp(np.arcsin,     quietly(lambda g, out, x: g / np.sqrt((1 - x) * (1 + x) + (x * x == 1) * (g == 0))))
-defvjp(np.arccos,     quietly(lambda g, out, x: -g / np.sqrt((1 - x) * (1 + x) + (x * x == 1) * (g == 0))))
+defvjp(np.arcsin,     lambda g, out, x: over(g, np.sqrt((1 - x) * (1 + x))))
+defvjp(np.arccos,     lambda g, out, x: -over(g, np.sqrt((1 - x) * (1 + x))))
 defvjp(np.arctan2,    lambda g, out, y, x: g * (x / nonzero(np.hypot(x, y)) / nonzero(np.hypot(x, y))),
                       lambda g, out, y, x: -g * (y / nonzero(np.hypot(x, y)) / nonzero(np.hypot(x, y))))
 defvjp(np.sinc,       lambda g, out, x: g * sinc_derivative(x, order=1))
@@ -139,22 +144,22 @@ defvjp(np.sinh,       lambda g, out, x: g * np.cosh(x))
 defvjp(np.cosh,       lambda g, out, x: g * np.sinh(x))
 defvjp(np.tanh,       lambda g, out, x: g * (1 - out * out))
 defvjp(np.arcsinh,    lambda g, out, x: g / np.hypot(x, 1))
-defvjp(np.arccosh,    quietly(lambda g, out, x: g / np.sqrt((x - 1) * (x + 1) + (x == 1) * (g == 0))))
-defvjp(np.arctanh,    quietly(lambda g, out, x: g / ((1 - x) * (1 + x) + (x * x == 1) * (g == 0))))
+defvjp(np.arccosh,    lambda g, out, x: over(g, np.sqrt((x - 1) * (x + 1))))
+defvjp(np.arctanh,    lambda g, out, x: over(g, (1 - x) * (1 + x)))
 
 # kinks, ties and selections
 defvjp(np.absolute,   lambda g, out, x: g * np.sign(x))
 defvjp(np.fabs,       lambda g, out, x: g * np.sign(x))
 defvjp(np.copysign,   lambda g, out, x, y: g * (np.sign(x) * np.sign(out)),
                       lambda g, out, x, y: np.zeros_like(g))
-defvjp(np.maximum,    lambda g, out, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)),
-                      lambda g, out, x, y: np.where(x == y, g / 2, np.where(y > x, g, 0)))
-defvjp(np.minimum,    lambda g, out, x, y: np.where(x == y, g / 2, np.where(x < y, g, 0)),
-                      lambda g, out, x, y: np.where(x == y, g / 2, np.where(y < x, g, 0)))
-defvjp(np.fmax,       lambda g, out, x, y: np.where(x == y, g / 2, np.where((x > y) | np.isnan(y), g, 0)),
-                      lambda g, out, x, y: np.where(x == y, g / 2, np.where((y > x) | np.isnan(x), g, 0)))
-defvjp(np.fmin,       lambda g, out, x, y: np.where(x == y, g / 2, np.where((x < y) | np.isnan(y), g, 0)),
-                      lambda g, out, x, y: np.where(x == y, g / 2, np.where((y < x) | np.isnan(x), g, 0)))
+defvjp(np.maximum,    lambda g, out, x, y: np.where(x >= y, np.where(x == y, g / 2, g), 0),
+                      lambda g, out, x, y: np.where(y >= x, np.where(x == y, g / 2, g), 0))
+defvjp(np.minimum,    lambda g, out, x, y: np.where(x <= y, np.where(x == y, g / 2, g), 0),
+                      lambda g, out, x, y: np.where(y <= x, np.where(x == y, g / 2, g), 0))
+defvjp(np.fmax,       lambda g, out, x, y: np.where((x >= y) | np.isnan(y), np.where(x == y, g / 2, g), 0),
+                      lambda g, out, x, y: np.where((y >= x) | np.isnan(x), np.where(x == y, g / 2, g), 0))
+defvjp(np.fmin,       lambda g, out, x, y: np.where((x <= y) | np.isnan(y), np.where(x == y, g / 2, g), 0),
+                      lambda g, out, x, y: np.where((y <= x) | np.isnan(x), np.where(x == y, g / 2, g), 0))
 defvjp(clipped,       lambda g, out, x, low, high: np.where(x == out, g, 0),
                       lambda g, out, x, low, high: to_low(g, x, low, high),
                       lambda g, out, x, low, high: to_high(g, x, low, high))
