@@ -70,6 +70,24 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "normalisation: slope_of_standardised",
         "means_of_products(g, out, axis) → means_of_products(out, g, axis)",
     ): "factors commute",
+    ("elementwise: finite", "0 → 1"): "exp(-inf) is 0 whatever finite number is taken from -inf",
+    ("elementwise: modf", "0 → 1"): "no whole number has a fraction",
+    ("linalg: but_rounding", "np.abs(d) <= bound → np.abs(d) < bound"): "the bound is met by accident, or 0 for 0",
+    ("linalg: sign", "np.linalg.det(u) * np.linalg.det(vh) → np.linalg.det(u) / np.linalg.det(vh)"): "they are ±1",
+    ("linalg: cofactor_slopes", "third_slopes(h, g, x) → third_slopes(g, h, x)"): "third derivatives are symmetric",
+    ("linalg: matrix_power", "half @ half @ a → a @ (half @ half)"): "powers of a matrix commute",
+    ("products: vdot", "np.matmul(np.ravel(a), np.ravel(b)) → np.matmul(np.ravel(b), np.ravel(a))"): "factors commute",
+    (
+        "products: vdot",
+        "np.matmul(np.ravel(a), np.ravel(b)) → np.matmul(np.ravel(a).T, np.ravel(b))",
+    ): "it has one axis",
+    (
+        "products: vdot",
+        "np.matmul(np.ravel(a), np.ravel(b)) → np.matmul(np.ravel(a), np.ravel(b).T)",
+    ): "it has one axis",
+    ("products: dot", "np.ndim(b) <= 2 → np.ndim(b) < 2"): "tensordot makes the same product of matrices",
+    ("products: multi_dot", "einsum(*pairs, ends, optimize=True) → einsum(*pairs, ends)"): "only slower",
+    ("products: multi_dot", "True → False"): "only slower",
 }
 """(file and function, change): why no derivative is changed by it."""
 

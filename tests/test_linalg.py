@@ -109,6 +109,11 @@ def test_determinants_to_fourth_order():
     check_grads(np.linalg.det, np.diag([1.0, 2.0, 3.0]) + 0.1, order=3, atol=1e-6, rtol=1e-5)
 
 
+def test_third_derivatives_of_determinants_of_which_they_depend_on_the_matrix():
+    g, x = np.random.default_rng(0).normal(size=(2, 4, 4))
+    check_grads(linalg.cofactor_slopes, g, x)
+
+
 def test_the_logarithm_of_a_determinant_of_0_has_no_gradient():
     assert np.linalg.slogdet(track(ONE)).logabsdet.item() == -INF
     with pytest.raises(np.linalg.LinAlgError, match="Singular"):
@@ -167,6 +172,13 @@ def test_singular_values_of_a_matrix_of_less_than_full_rank(shape):
         tg.grad(lambda x: np.sum(np.linalg.svd(x, full_matrices=False)[side][-1, -1]))(x)
 
 
+def test_singular_vectors_of_a_square_matrix_of_which_one_value_is_0():
+    u, _, vh = np.linalg.svd(np.random.default_rng(0).normal(size=(3, 3)))
+    x = u @ np.diag([2.0, 1.0, 0.0]) @ vh
+    for side in 0, 2:
+        check_grads(lambda x, side=side: np.linalg.svd(x)[side] ** 2, x, order=1)
+
+
 def test_of_a_symmetric_argument_the_triangle_that_is_read_gets_the_gradient():
     x = np.array([[3.0, 1.0], [1.0, 2.0]])
     for f in np.linalg.cholesky, np.linalg.eigvalsh, lambda x: np.linalg.eigh(x)[1] ** 2:
@@ -187,6 +199,8 @@ def test_of_a_symmetric_argument_the_triangle_that_is_read_gets_the_gradient():
         lambda x: np.linalg.solve(x, x[:, 0, 0]),
         lambda x: np.linalg.solve(x[:, None], x[0]),
         lambda x: np.linalg.svd(x, compute_uv=False),
+        lambda x: np.dot(x[0, 0], x),
+        lambda x: np.matmul(x[0, 0], x),
     ],
 )
 def test_forms_of_call(f):
@@ -314,8 +328,9 @@ def test_cross_products_of_vectors_in_the_plane(m, n):
 
 
 def test_cross_products_of_vectors_in_the_plane_are_deprecated():
-    with pytest.warns(DeprecationWarning, match="append a 0"):
+    with pytest.warns(DeprecationWarning, match="append a 0") as warned:
         np.cross(track([1.0, 2.0]), [3.0, 4.0])
+    assert warned[0].filename == __file__
 
 
 def test_a_product_with_lists_and_integers():

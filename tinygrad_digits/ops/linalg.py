@@ -39,7 +39,8 @@ defvjp(divided, lambda g, out, x, d: divided(g, d),
 
 def but_rounding(d, values):
     """What is no more than a rounding error beside some values as 0."""
-    return np.where(np.abs(d) <= np.finfo(d.dtype).eps * np.sum(np.abs(values), axis=-1, keepdims=True), 0, d)
+    bound = np.finfo(d.dtype).eps * np.sum(np.abs(values), axis=-1, keepdims=True)
+    return np.where(np.abs(d) <= bound, 0, d)
 
 
 def over_gaps(x, values):
@@ -117,8 +118,8 @@ def products_without(s):
 
 def products_without_two(s):
     """For each pair of numbers: the product of the others."""
-    one = np.eye(s.shape[-1])
-    return np.prod(np.where(one[:, None] + one, 1, s[..., None, None, :]), axis=-1)
+    one = np.eye(s.shape[-1], dtype=bool)
+    return np.prod(np.where(one[:, None] | one, 1, s[..., None, None, :]), axis=-1)
 
 
 def third_slopes(h, g, x):

@@ -3,6 +3,7 @@
 Two have rules, matmul and einsum; the others are made of these.
 """
 
+import operator
 import string
 import warnings
 from math import prod
@@ -30,7 +31,7 @@ def right(g, x, y):
     if x.ndim == 1 and y.ndim == 1:
         return g * x
     if x.ndim == 1:
-        return np.expand_dims(x, -1) * np.expand_dims(g, -2)
+        return np.expand_dims(x, 1) * np.expand_dims(g, -2)
     if y.ndim == 1:
         return np.matmul(x.mT, np.expand_dims(g, -1))[..., 0]
     return np.matmul(x.mT, g)
@@ -117,7 +118,7 @@ def kron(a, b):
     ndim = max(np.ndim(a), np.ndim(b))
     m, n = ((1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b))
     a, b = np.reshape(a, [k for i in m for k in (i, 1)]), np.reshape(b, [k for j in n for k in (1, j)])
-    return np.reshape(a * b, [i * j for i, j in zip(m, n, strict=True)])
+    return np.reshape(a * b, [*map(operator.mul, m, n)])
 
 
 def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
