@@ -53,6 +53,8 @@ QUIET = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+settings.register_profile("quiet", QUIET)
+settings.load_profile("quiet")
 FLIPPED = {
     ast.Lt: (ast.LtE, ast.Gt),
     ast.LtE: (ast.Lt,),
