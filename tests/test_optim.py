@@ -509,6 +509,14 @@ SCHEDULES = {
     "cosine": (optim.cosine, lambda x: (1 + np.cos(np.pi * x)) / 2),
     "cosine to a half": (lambda lr, n: optim.cosine(lr, n, final=0.5), lambda x: 0.75 + np.cos(np.pi * x) / 4),
     "step_decay": (optim.step_decay, lambda x: [1, 0.1, 0.01, 0.01][int(3 * x + 1e-9)]),
+    "one_cycle by default": (
+        optim.one_cycle,
+        lambda x: (
+            0.52 - 0.48 * np.cos(np.pi * x / 0.3)
+            if x < 0.3
+            else 4e-6 + (1 - 4e-6) * np.cos(np.pi * (x - 0.3) / 1.4) ** 2
+        ),
+    ),
     "one_cycle": (
         lambda lr, n: optim.one_cycle(lr, n, rise=0.25, initial=0.2, final=0.1),
         lambda x: 0.6 - 0.4 * np.cos(4 * np.pi * x) if x < 0.25 else 0.55 + 0.45 * np.cos(np.pi * (x - 0.25) / 0.75),
