@@ -90,6 +90,7 @@ def test_whole_numbers_are_convolved_and_pooled_as_such():
         tg.max_pool2d(-x, 2, padding=1)[0, :, :, 0], [[0, -1, -3], [-4, -5, -7], [-12, -13, -15]]
     )
     assert tg.avg_pool2d(x, 2).dtype == float
+    np.testing.assert_array_equal(tg.avg_pool2d(np.full((1, 2, 2, 1), 200, np.uint8), 2), [[[[200]]]])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..autodiff import defvjp, primitive
 from .indexing import operand
-from .neural import rows, summed
+from .neural import floats, rows, summed
 from .shapes import along
 from .windows import surrounded
 
@@ -131,13 +131,13 @@ def padded(x, widths, value=0):
 def convolved(x, weight, bias=None, *, stride, dilation):
     """The sums of each window of the images, weighted."""
     seen = windows(x, weight.shape[:2], stride, dilation)
-    matrix = weight.reshape(-1, weight.shape[3])
+    matrix = rows(weight)
     out = np.empty((*seen.shape[:3], weight.shape[3]), np.result_type(*[a for a in (x, weight, bias) if a is not None]))
     if bias is not None:
         bias = np.tile(bias, seen.shape[2])
     for block in blocks(seen.shape):
         columns = laid_out(seen[block])
-        np.matmul(columns, matrix, out=out[block].reshape(-1, weight.shape[3]))
+        np.matmul(columns, matrix, out=rows(out[block]))
         if bias is not None:  # to a whole line at a time, as NumPy's loop over the filters alone would be short
             lines = out[block].reshape(-1, bias.size)
             np.add(lines, bias, out=lines)
@@ -358,8 +358,8 @@ def at_largest(h, x, top, *, size, stride):
 
 @primitive
 def window_sums(x, *, size, stride):
-    """The sum of each window."""
-    return combined(x, size, stride, np.add)
+    """The sum of each window, in floating point: bytes would wrap around."""
+    return combined(floats(x), size, stride, np.add)
 
 
 @primitive
