@@ -295,6 +295,8 @@ def test_sequential_passes_through_modules_and_functions():
     np.testing.assert_array_equal(model(x).numpy(), model[2](np.tanh(model[0](x))).numpy())
     assert len(model) == 3
     assert list(model) == [model[0], np.tanh, model[2]]
+    np.testing.assert_array_equal(model[2:](model[:2](x)).numpy(), model(x).numpy())
+    assert model[:2].parameters() == model[0].parameters()
 
 
 def test_sequential_takes_layers_one_by_one():

@@ -126,6 +126,8 @@ class Sequential(Module):
       layers.1: Sigmoid()
       layers.2: Linear(30, 10)  # 310 parameters
     )
+
+    ``model[0]`` is a layer, and ``model[:2]`` another Sequential, of the same layers.
     """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
@@ -147,8 +149,9 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, position: int) -> Callable[[Any], Any]:
-        return self.layers[position]
+    def __getitem__(self, position: int | slice) -> Any:
+        chosen = self.layers[position]
+        return Sequential(*chosen) if isinstance(chosen, tuple) else chosen
 
 
 class Residual(Sequential):
