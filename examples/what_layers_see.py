@@ -17,9 +17,8 @@ from tinygrad_digits.digits import accuracy, as_floats, batches, load_mnist
 
 train, validation, _ = load_mnist()
 rng = np.random.default_rng(0)
-first = tg.nn.Conv2d(1, 8, 5, rng=rng)
 net = tg.nn.Sequential(
-    first,
+    tg.nn.Conv2d(1, 8, 5, rng=rng),
     tg.nn.MaxPool2d(2),
     tg.nn.ReLU(),
     tg.nn.Conv2d(8, 16, 5, rng=rng),
@@ -43,7 +42,7 @@ with tg.no_grad():
 image, found, _, pooled, found_2, _, pooled_2, _, outputs = (x[0] for x in seen)
 
 rows = {
-    "the first filters, 5×5 weights: violet for ink, orange against it": first.weight[:, :, 0].numpy(),
+    "the first filters, 5×5 weights: violet for ink, orange against it": net[0].weight[:, :, 0].numpy(),
     "where they find their pattern: Conv2d, 24×24": found,
     "that it was found near there: MaxPool2d and ReLU, 12×12": pooled,
     "where the second filters find theirs: Conv2d, 8×8": found_2,

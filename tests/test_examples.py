@@ -43,8 +43,10 @@ def assert_drawn(name):
         assert np.std(half) > 10, "half of the picture is blank"
 
 
-def test_each_example_is_tested():
-    assert {f"test_{path.stem}" for path in EXAMPLES.glob("*.py")} <= set(globals())
+def test_each_example_is_listed_and_tested():
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert {f"test_{name}" for name in names} <= set(globals())
+    assert set(re.findall(r"\((\w+)\.py\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"))) == names
 
 
 def test_logic_gates(run):
