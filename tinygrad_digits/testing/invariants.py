@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import combinations
 from typing import Any
@@ -154,10 +154,8 @@ def _twice(run: _Run) -> None:
         [2 * g for g in run.gradients],
         "used in two calls, an argument does not get twice the gradient",
     )
-    for i, j in combinations(range(len(run.arrays)), 2):
-        x, y = run.arrays[i], run.arrays[j]
-        if x.shape != y.shape or x.dtype != y.dtype:
-            continue
+    for i, j in _alike(run.arrays):
+        x = run.arrays[i]
         same = [x if k == j else a for k, a in enumerate(run.arrays)]
         with np.errstate(all="ignore"), suppress(ValueError, ArithmeticError):  # what fits one may not fit the other
             apart = run.pull(same, run.seeds)
@@ -170,6 +168,16 @@ def _twice(run: _Run) -> None:
                     f"the gradient of one array given as {run.labels[i]} and {run.labels[j]} is not the sum of both"
                 )
                 run.close([together], [total], labels)
+
+
+def _alike(arrays: Arrays) -> Iterator[tuple[int, int]]:
+    """Pairs of positions with arrays of the same shape and dtype: each with the one before it."""
+    last: dict[Any, int] = {}
+    for j, x in enumerate(arrays):
+        kind = x.shape, x.dtype
+        if kind in last:
+            yield last[kind], j
+        last[kind] = j
 
 
 def _untracked(run: _Run) -> None:

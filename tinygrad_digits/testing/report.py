@@ -18,6 +18,7 @@ from ..tensor import Tensor, asarray, no_grad
 from .functions import Arrays, title
 
 LONG = 1000  # of so many elements, each is printed
+PACKAGE = Tensor.__module__.split(".")[0]
 
 
 def leaving(call: Callable[..., Any], arrays: Arrays) -> str:
@@ -30,8 +31,8 @@ def leaving(call: Callable[..., Any], arrays: Arrays) -> str:
 
     def watch(frame: Any, event: str, _: Any) -> None:
         if event == "call" and frame.f_code in watched:
-            outside = frame.f_back is None or frame.f_back.f_globals.get("__name__") != Tensor.__module__
-            if outside and getattr(frame.f_locals["self"], "requires_grad", True):
+            caller = frame.f_back.f_globals.get("__name__", "") if frame.f_back else ""
+            if not caller.startswith(f"{PACKAGE}.") and getattr(frame.f_locals["self"], "requires_grad", True):
                 seen[watched[frame.f_code]] = None
 
     before = sys.getprofile()
@@ -109,7 +110,7 @@ def code(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k!r}: {code(v)}" for k, v in value.items()) + "}"
     if isinstance(value, np.random.Generator):
-        return "np.random.default_rng(0)"
+        return f"np.random.default_rng({getattr(value.bit_generator.seed_seq, 'entropy', 0)})"
     if callable(value):
         return title(value)
     return re.sub(r"^(-?)(nan|inf)$", r"\1np.\2", repr(value))
