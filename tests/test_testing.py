@@ -522,6 +522,17 @@ def test_right_but_nasty_functions_pass(name):
             check_grads(f, x, seed=seed, invariants=seed == 0)
 
 
+@pytest.mark.parametrize("seed", [16, 23])
+def test_a_batch_makes_jumps_of_the_gradient_to_both_sides(seed):
+    rng = np.random.default_rng(seed)
+    model = nn.Sequential(nn.Linear(5, 20, rng=rng), nn.ReLU(), nn.Linear(20, 2, rng=rng))
+    check_grads(model, rng.normal(size=(10, 5)).astype(np.float32), seed=seed, invariants=False)
+
+
+def test_what_is_constant_but_for_rounding_has_no_kink():
+    check_grads(lambda x: np.linalg.solve(x, x[0]), np.full((4, 4), 0.992) + 5 * np.eye(4), order=1)
+
+
 def test_without_hypothesis_all_but_the_strategies_works():
     code = """if True:
         import sys
