@@ -66,6 +66,7 @@ def test_modules_that_hold_each_other_are_walked_once():
     a, b = nn.Flatten(), nn.Flatten()
     a.other, b.other = b, a
     assert list(a.modules()) == [a, b]
+    assert a.generators() == {}
 
 
 def test_state_is_a_copy_and_loads_back():
