@@ -81,8 +81,8 @@ class Adam(Optimizer):
                 g = self._decayed(x, g, group, scratch)
                 t = state["step"] = state.get("step", 0) + 1
                 m, v = zeros(state, "mean", x), zeros(state, "mean_square", x)
-                _move(m, g, 1 - beta1, divisor)
-                _move(v, np.multiply(g, g, divisor), 1 - beta2, divisor)
+                _move(m, g, beta1, divisor)
+                _move(v, np.multiply(g, g, divisor), beta2, divisor)
                 _root(v, 1 / (1 - beta2**t), group["eps"], divisor)
                 np.subtract(x, np.multiply(np.divide(m, divisor, divisor), lr / (1 - beta1**t), divisor), x)
 
@@ -203,7 +203,7 @@ class RMSprop(Optimizer):
             for x, g, (scratch, divisor), state in self.ready(slots):
                 g = _with_decay(g, x, group["weight_decay"], scratch)
                 v = zeros(state, "mean_square", x)
-                _move(v, np.multiply(g, g, divisor), 1 - group["alpha"], divisor)
+                _move(v, np.multiply(g, g, divisor), group["alpha"], divisor)
                 u = np.divide(g, _root(v, 1.0, group["eps"], divisor), divisor)
                 if group["momentum"]:
                     velocity = zeros(state, "velocity", x)
@@ -280,9 +280,9 @@ def _with_decay(g: Array, x: Array, weight_decay: float, scratch: Array) -> Arra
     return np.add(g, np.multiply(x, weight_decay, scratch), scratch) if weight_decay else g
 
 
-def _move(average: Array, towards: Array, rate: float, scratch: Array) -> None:
-    """Move a running average: ``average = (1 - rate) · average + rate · towards``."""
-    np.add(average, np.multiply(np.subtract(towards, average, scratch), rate, scratch), average)
+def _move(average: Array, towards: Array, kept: float, scratch: Array) -> None:
+    """Move a running average: ``average = kept · average + (1 - kept) · towards``."""
+    np.add(np.multiply(average, kept, average), np.multiply(towards, 1 - kept, scratch), average)
 
 
 def _root(v: Array, factor: float, eps: float, out: Array) -> Array:
