@@ -64,7 +64,7 @@ FLIPPED = {
     ast.NotEq: (ast.Eq,),
 }
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
-COMMUTATIVE = {"min", "max", "hypot", "multiply"}
+COMMUTATIVE = {"min", "max", "minimum", "maximum", "hypot", "multiply"}
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("normalisation: moments", " → ".join(2 * ["means_of_products(centred, centred, axis)"])): "the factors are equal",
@@ -90,6 +90,11 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ("products: dot", "np.ndim(b) <= 2 → np.ndim(b) < 2"): "tensordot makes the same product of matrices",
     ("products: multi_dot", "einsum(*pairs, ends, optimize=True) → einsum(*pairs, ends)"): "only slower",
     ("products: multi_dot", "True → False"): "only slower",
+    (
+        "products: others",
+        "zip(letters, np.shape(factor), strict=True) → zip(np.shape(factor), letters, strict=True)",
+    ): "a factor of ones more is only slower",
+    ("products: others", "np.eye(n, dtype=x.dtype) → np.eye(n)"): "of a dtype too wide, which the sweep narrows",
 }
 """(file and function, change): why no derivative is changed by it."""
 
@@ -103,7 +108,7 @@ def changes(node):
         case ast.BinOp(left, op, right):
             if type(op) in OTHER:
                 yield ast.BinOp(left, OTHER[type(op)](), right)
-            if not isinstance(op, ast.Add | ast.Mult) and ast.dump(left) != ast.dump(right):
+            if not isinstance(op, ast.Add | ast.Mult | ast.BitAnd | ast.BitOr) and ast.dump(left) != ast.dump(right):
                 yield ast.BinOp(right, op, left)
             if not isinstance(op, ast.MatMult):
                 yield left

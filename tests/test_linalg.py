@@ -198,14 +198,21 @@ def test_of_a_symmetric_argument_the_triangle_that_is_read_gets_the_gradient():
         lambda x: np.linalg.matrix_power(x[:, None], 0),
         lambda x: np.linalg.solve(x, x[:, 0, 0]),
         lambda x: np.linalg.solve(x[:, None], x[0]),
+        lambda x: np.linalg.vector_norm(x, axis=(0, 2), ord=1, keepdims=True),
+        lambda x: np.linalg.matrix_norm(x, ord="nuc", keepdims=True),
         lambda x: np.linalg.svd(x, compute_uv=False),
+        lambda x: np.linalg.qr(x, "r"),
         lambda x: np.dot(x[0, 0], x),
         lambda x: np.matmul(x[0, 0], x),
+        lambda x: np.tensordot(x, x, axes=np.int64(1)),
+        lambda x: np.linalg.cross(np.pad(x[0], (0, 1)), np.ones((3, 1)), axis=0),
+        *[lambda x, p=p: np.linalg.cond(np.vstack([np.reshape(x, (2, 4)), np.eye(1, 4)]), p) for p in (None, 2, -2)],
     ],
 )
 def test_forms_of_call(f):
     x = np.random.default_rng(0).normal(size=(2, 2, 2))
-    np.testing.assert_allclose(f(track(x)).numpy(), f(x), rtol=1e-14)
+    np.testing.assert_allclose(f(track(x)).numpy(), f(x), rtol=1e-13)
+    assert f(track(x.astype(np.float32))).dtype == f(x.astype(np.float32)).dtype
     check_grads(f, x)
 
 
