@@ -91,6 +91,17 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ("products: multi_dot", "einsum(*pairs, ends, optimize=True) → einsum(*pairs, ends)"): "only slower",
     ("products: multi_dot", "True → False"): "only slower",
     (
+        "products: einsum",
+        "summed_product(*operands, subscripts=subscripts, optimize=optimize) → "
+        "summed_product(*operands, subscripts=subscripts)",
+    ): "only slower",
+    (
+        "products: others",
+        "summed_product(*(factor for _, factor in factors), subscripts=','.join((letters for letters, _ "
+        "in factors)) + '->' + wanted, optimize=bool(optimize)) → summed_product(*(factor for _, factor "
+        "in factors), subscripts=','.join((letters for letters, _ in factors)) + '->' + wanted)",
+    ): "only slower",
+    (
         "products: others",
         "zip(letters, np.shape(factor), strict=True) → zip(np.shape(factor), letters, strict=True)",
     ): "a factor of ones more is only slower",

@@ -245,8 +245,7 @@ def written_out(subscripts, operands):
         raise ValueError(f"np.einsum has no '...' in the result for the axes that it stands for in {subscripts!r}")
     more = "".join(letter for letter in string.ascii_letters if letter not in subscripts)[:most]
     if not arrow:
-        once = sorted(letter for letter in set("".join(labels)) - {"."} if "".join(labels).count(letter) == 1)
-        result = "..." * (most > 0) + "".join(once)
+        result = "..." + "".join(sorted(letter for letter in "".join(labels) if "".join(labels).count(letter) == 1))
     full = [text.replace("...", more[most - count :]) for text, count in zip(labels, counts, strict=True)]
     return ",".join(full) + "->" + result.replace("...", more)
 
