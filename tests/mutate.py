@@ -16,7 +16,7 @@ import sys
 import time
 import types
 import warnings
-from functools import partial
+from functools import _lru_cache_wrapper, partial
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,8 @@ FLIPPED = {
     ast.NotEq: (ast.Eq,),
 }
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
-COMMUTATIVE = {"min", "max", "minimum", "maximum", "hypot", "multiply"}
+COMMUTATIVE = {"min", "max", "minimum", "maximum", "multiply", "hypot", "convolve", "not_equal", "result_type"}
+COMMUTATIVE |= {"broadcast_shapes", "joint_shape", "clip"}  # clip, as min(max(x, low), high)
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("normalisation: moments", " → ".join(2 * ["means_of_products(centred, centred, axis)"])): "the factors are equal",
@@ -106,6 +107,20 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "zip(letters, np.shape(factor), strict=True) → zip(np.shape(factor), letters, strict=True)",
     ): "a factor of ones more is only slower",
     ("products: others", "np.eye(n, dtype=x.dtype) → np.eye(n)"): "of a dtype too wide, which the sweep narrows",
+    ("cumulative: recurrence", "steps < b.shape[-1] → steps <= b.shape[-1]"): "one round more adds zeros",
+    (
+        "neural: rows",
+        "x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1]) → x.reshape(prod(x.shape[:-1]), x.shape[-1])",
+    ): "a matrix in its own shape; only slower",
+    (
+        "neural: summed",
+        "rows.T.dot(ones(rows.shape[0], rows.dtype)) → rows.T.dot(ones(rows.shape[0], rows.dtype).T)",
+    ): "a vector is its own transpose",
+    ("grids: ends", "0.0 → 1.0"): "only its dtype counts",
+    (
+        "ordering: percent",
+        "a.dtype.type(100) if a.dtype.kind == 'f' else 100 → a.dtype.type(100)",
+    ): "a whole number is itself",
 }
 """(file and function, change): why no derivative is changed by it."""
 
@@ -202,8 +217,10 @@ def replacements(statement):
 
 
 def beside_the_point(node):
-    """Whether a node is of a signature (defaults are NumPy's), of an error's message, or only guards."""
-    return isinstance(node, ast.arguments | ast.Raise) or (isinstance(node, ast.keyword) and node.arg == "strict")
+    """Whether a node is of a signature (defaults are NumPy's), of an error's message, only guards, or has a sign."""
+    signed = isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant)
+    guard = isinstance(node, ast.keyword) and node.arg == "strict"
+    return isinstance(node, ast.arguments | ast.Raise) or signed or guard
 
 
 def compiled(body, path):
@@ -328,6 +345,7 @@ def main(share=1.0, *names):
     ops = [op for op in cases if not changed.isdisjoint(reached(autodiff.key(op)))]
     runs = itertools.chain(*map(properties, ops), *map(examples, (test_ops, test_linalg, test_convolution)))
     tests = sorted((test for test in map(Test, runs) if not changed.isdisjoint(test.codes)), key=lambda t: t.seconds)
+    caches = [f for f in gc.get_objects() if isinstance(f, _lru_cache_wrapper) and f.__module__.startswith(tg.__name__)]
     functions = {}
     for f in gc.get_objects():
         if isinstance(f, types.FunctionType):
@@ -339,6 +357,8 @@ def main(share=1.0, *names):
         if (place, change) in EQUIVALENT:
             equivalent += 1
             continue
+        for cache in caches:
+            cache.cache_clear()
         live = [(f, old, new) for old, new in pairs for f in functions.get(where(old), ())]
         for f, _, new in live:
             f.__code__ = new

@@ -12,8 +12,11 @@ import tinygrad_digits as tg
 from tinygrad_digits import autodiff
 from tinygrad_digits.ops import activations
 from tinygrad_digits.ops.neural import softmax_cross_entropy
+from tinygrad_digits.ops.ordering import PLACES
 from tinygrad_digits.testing import check_grads, check_invariants
 from tinygrad_digits.testing import strategies as draw
+
+A = np.arange(6.0).reshape(2, 3)
 
 each_op = pytest.mark.parametrize("op", list(cases), ids=autodiff.name)
 
@@ -224,12 +227,42 @@ def test_std_of_equal_numbers_whose_mean_is_inexact():
     x = np.full(3, 0.1)
     assert np.std(x) != 0  # the premise: 0.1 + 0.1 + 0.1 is not 0.3
     np.testing.assert_allclose(tg.grad(np.std)(x), 0, atol=1e-12)
+    x = np.stack([x, np.full(3, 7.0)])
+    np.testing.assert_allclose(tg.grad(lambda x: np.sum(np.std(x, axis=1)))(x), 0, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:Degrees of freedom", "ignore:invalid value", "ignore:divide by zero")  # NumPy's own
+@pytest.mark.parametrize("f", [np.var, np.std, np.nanvar, np.nanstd])
+@pytest.mark.parametrize("ddof", [2, 3])
+def test_a_variance_of_too_few_numbers_is_nan_and_so_is_its_gradient(f, ddof):
+    gradient = tg.grad(lambda x: np.sum(f(x, axis=1, ddof=ddof)))(np.array([[1.0, 2.0]]))
+    assert np.isnan(gradient).all()
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("weights", [None, A + 1])
+def test_an_average_comes_with_the_sum_of_its_weights(axis, weights):
+    for keepdims in False, True:
+        found = np.average(tg.tensor(A, requires_grad=True), axis, weights, returned=True, keepdims=keepdims)
+        expected = np.average(A, axis, weights, returned=True, keepdims=keepdims)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b)
+            assert a.shape == np.shape(b)
 
 
 def test_nan_is_the_median_of_numbers_some_of_which_are_nan():
     x = np.array([[1.0, NAN, 0.0], [1.0, 2.0, 4.0]])
     for f in np.median, lambda x, axis: np.quantile(x, 0.1, axis), lambda x, axis: np.percentile(x, [40], axis):
         np.testing.assert_allclose(f(tg.tensor(x, requires_grad=True), axis=1).numpy(), f(x, axis=1), rtol=1e-15)
+    assert np.isnan(np.nanmedian(tg.tensor([NAN])).item())
+
+
+@pytest.mark.parametrize("method", PLACES)
+def test_quantiles_by_every_method(method):
+    q = np.linspace(0, 1, 13)
+    for x in np.array([3.0, 1.0, 4.0, 1.5, 9.0]), np.array([3.0]):
+        found = np.quantile(tg.tensor(x), q, method=method).numpy()
+        np.testing.assert_allclose(found, np.quantile(x, q, method=method), rtol=1e-14)
 
 
 @pytest.mark.parametrize("q", [0.25, np.float32(0.25), np.array(0.25), [0.25, 0.5], 0, 1])
@@ -243,14 +276,56 @@ def test_quantiles_have_the_dtype_that_numpys_have(q, dtype):
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("f", [np.median, np.ptp, np.nanstd, np.diff, np.cumprod, np.gradient, np.sort, np.modf])
-def test_whole_numbers_become_what_numpy_makes_of_them(f):
-    x = np.array([3, 1, 4, 1])
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [(f, [3, 1, 4, 1]) for f in (np.median, np.ptp, np.nanstd, np.diff, np.cumprod, np.gradient, np.sort, np.modf)]
+    + [(np.diff, [True, False, False])],
+)
+def test_whole_numbers_and_truths_become_what_numpy_makes_of_them(f, x):
+    x = np.array(x)
     found, expected = f(tg.tensor(x)), f(x)
     pairs = zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]
     for a, b in pairs:
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a.numpy(), b)
+
+
+@pytest.mark.parametrize(
+    ("f", "start"), [(np.linspace, np.float32(1)), (np.logspace, np.float32(1)), (np.geomspace, np.float64(1))]
+)
+@pytest.mark.parametrize("keywords", [{}, {"dtype": np.float32}, {"num": 1}])
+def test_numbers_between_have_the_dtype_that_numpys_have(f, keywords, start):
+    found, expected = f(tg.tensor(start, requires_grad=True), 2, **keywords), f(start, 2, **keywords)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found.numpy(), expected, rtol=4 * np.finfo(expected.dtype).eps)
+
+
+def test_the_step_of_evenly_spaced_numbers():
+    for num in 3, 2, 1:
+        x = tg.tensor(A, requires_grad=True)
+        (numbers, step), expected = np.linspace(x, 9.0, num, retstep=True), np.linspace(A, 9.0, num, retstep=True)
+        np.testing.assert_allclose(numbers.numpy(), expected[0])
+        np.testing.assert_allclose(step.numpy(), expected[1])
+
+
+@pytest.mark.parametrize("f", [np.convolve, np.correlate])
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+def test_convolutions_of_every_length(f, mode):
+    rng = np.random.default_rng(0)
+    for m in range(1, 6):
+        for n in range(1, 6):
+            a, v = rng.normal(size=m), rng.normal(size=n)
+            expected = f(a, v, mode)
+            g = rng.normal(size=expected.shape)
+            out, pull = tg.vjp(lambda a, v: f(a, v, mode), a, v)
+            np.testing.assert_allclose(out, expected, atol=1e-12)
+            for x, slope in zip((a, v), pull(g), strict=True):  # it is linear in each
+                np.testing.assert_allclose(slope @ x, g @ expected, atol=1e-12)
+
+
+def test_a_broken_line_is_known_at_its_ends():
+    x = tg.tensor([0.0, 1.0, 3.0, 4.0], requires_grad=True)
+    np.testing.assert_array_equal(np.interp(x, [1, 3], [5, 6], left=-1, right=-2).numpy(), [-1, 5, 6, -2])
 
 
 def test_a_branch_not_taken_adds_nothing_to_gradients_shared_with_it():
@@ -449,7 +524,6 @@ def test_what_is_no_index_is_refused_as_by_numpy(index):
 
 # ------------------------------------------------------------------------------------------ what NumPy's functions take
 
-A = np.arange(6.0).reshape(2, 3)
 
 FORMS = [
     (lambda x: np.sum(x, 0), lambda x: np.sum(x, axis=0)),
@@ -571,12 +645,14 @@ FORMS = [
     (lambda x: np.pad(x, {1: (0, 1)}, mode="edge"), lambda x: x[:, [0, 1, 2, 2]]),
     (lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, axis=1), lambda x: np.stack([x[:, :2], x[:, 1:]], 1)),
     (lambda x: np.lib.stride_tricks.sliding_window_view(x, (1, 3)), lambda x: x[:, None, None]),
+    (lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2), (1, 1)), lambda x: x[:, [[[0, 1], [1, 2]]]]),
     (lambda x: np.convolve([1.0, 2.0], x[0], mode="valid"), lambda x: x[0, 1:] + 2 * x[0, :-1]),
     (lambda x: np.linspace(x[0], 1.0, 3, axis=1), lambda x: np.stack([x[0], (x[0] + 1) / 2, x[0] * 0 + 1], 1)),
     (lambda x: np.linspace([0.0, 1.0, 2.0], x, num=1), lambda x: np.zeros((1, 2, 3)) + [0.0, 1.0, 2.0] + 0 * x),
     (lambda x: np.linspace(x, x + 1, 2, True, False, np.float32, 1)[:, 0], lambda x: x.astype(np.float32)),
     (lambda x: np.linspace(0, x, 5, retstep=True)[1], lambda x: x / 4),
     (lambda x: np.meshgrid(x[0], [1.0, 2.0])[0], lambda x: np.stack([x[0], x[0]])),
+    (lambda x: np.meshgrid(x[0], [1.0, 2.0], sparse=True)[0], lambda x: x[:1]),
     (lambda x: np.full_like(x, x[0], shape=(2, 3)), lambda x: x[[0, 0]]),
     (lambda x: np.full_like(A, 1.0, subok=True) * x, lambda x: x),
     (lambda x: np.resize(x, (2, 4)), lambda x: np.ravel(x)[[0, 1, 2, 3, 4, 5, 0, 1]].reshape(2, 4)),
@@ -614,14 +690,34 @@ FORMS = [
     (lambda x: np.nanvar(x, 0, None, None, 1), lambda x: np.var(x, axis=0, ddof=1)),
     (lambda x: np.average(x, 1, [1.0, 2.0, 3.0]), lambda x: x @ np.array([1.0, 2.0, 3.0]) / 6),
     (lambda x: np.average(x, (1, 0), A.T + 1), lambda x: np.sum(x * (A + 1)) / 21),
+    (lambda x: np.average(x, 1, [1.0, 2.0, 3.0], keepdims=True), lambda x: x @ np.array([[1.0], [2.0], [3.0]]) / 6),
+    (lambda x: np.nanstd(x, 1, keepdims=True), lambda x: np.std(x, axis=1, keepdims=True)),
+    (lambda x: np.delete(x, tg.tensor([0]), 1), lambda x: x[:, 1:]),
+    (lambda x: np.insert(x, tg.tensor([0]), 7.0, 1), lambda x: np.hstack([[[7.0], [7.0]], x])),
+    (lambda x: np.ptp(x, 1, keepdims=True), lambda x: x[:, 2:] - x[:, :1]),
+    (lambda x: np.diff(x, 0), lambda x: x),
     (lambda x: np.diff(x, 1, 0), lambda x: x[1:] - x[:-1]),
     (lambda x: np.diff(x, prepend=0, axis=0), lambda x: np.stack([x[0], x[1] - x[0]])),
     (lambda x: np.trapezoid(x, [0.0, 1.0, 3.0]), lambda x: x @ np.array([0.5, 1.5, 1.0])),
+    (lambda x: np.gradient(x, 2.0)[0], lambda x: np.gradient(x, axis=0) / 2),
     (lambda x: np.gradient(x, [0.0, 2.0, 4.0], axis=1), lambda x: np.gradient(x, 2.0, axis=1)),
     (lambda x: np.take_along_axis(x, np.argsort(-A, axis=1), axis=1), lambda x: x[:, ::-1]),
+    (lambda x: np.choose(1, (x, x + 1)), lambda x: x + 1),
+    (lambda x: np.choose([[2, 0, 3]], (x[0], x[1]), mode="wrap"), lambda x: x[[0, 0, 1], [0, 1, 2]][None]),
+    (lambda x: np.choose([[2, 0, 3]], (x[0], x[1]), mode="clip"), lambda x: x[[1, 0, 1], [0, 1, 2]][None]),
     (lambda x: np.choose([[1, 0, 1], [0, 1, 0]], x), lambda x: x[[[1, 0, 1], [0, 1, 0]], [0, 1, 2]]),
     (lambda x: np.interp(x, [0, 4], [0, 8]), lambda x: np.interp(x, np.array([0.0, 4.0]), np.array([0.0, 8.0]))),
     (lambda x: np.select([A > 3, A > 1], (x, -x), 7), lambda x: np.where(A > 3, x, np.where(A > 1, -x, 7))),
+]
+
+
+FORMS += [
+    (lambda x, end=end: np.trim_zeros(np.concatenate([[0.0], x[1], [0.0, 0.0]]), end), plain)
+    for end, plain in (
+        ("f", lambda x: np.concatenate([x[1], [0.0, 0.0]])),
+        ("b", lambda x: np.concatenate([[0.0], x[1]])),
+        ("fb", lambda x: x[1]),
+    )
 ]
 
 
@@ -737,6 +833,20 @@ def test_what_a_rule_does_not_know_is_refused(call, says):
         (lambda x: np.dsplit(x, 1), "np.dsplit of an array of 2 dimensions: it splits axis 2"),
         (lambda x: np.block([x, []]), "nested equally deep, none of them empty"),
         (lambda x: np.block([[x], x]), "nested equally deep, none of them empty"),
+        (lambda x: np.cumulative_sum(x), r"of shape \(2, 3\) needs axis="),
+        (lambda x: np.diff(x, -1), "n of 0 or more"),
+        (lambda x: np.diff(x[0, 0]), "1 dimension or more"),
+        (lambda x: np.gradient(x[:, :1], axis=1), "needs 2 values along an axis, not 1"),
+        (lambda x: np.gradient(x, axis=0, edge_order=2), "needs 3 values along an axis, not 2"),
+        (lambda x: np.gradient(x, [1.0, 2.0], axis=1), r"3 values got coordinates of shape \(2,\)"),
+        (lambda x: np.choose([-1], [x, x]), "none of its 2 choices"),
+        (lambda x: np.choose([2], [x, x]), "none of its 2 choices"),
+        (lambda x: np.quantile(x, -0.5), "from 0 to 1"),
+        (lambda x: np.quantile(x, 1.5), "from 0 to 1"),
+        (lambda x: np.interp(x, [1.0, 2.0], [1.0]), "two vectors of one length"),
+        (lambda x: np.interp(x, [[1.0]], [[1.0]]), "two vectors of one length"),
+        (lambda x: np.interp(x, [], []), "two vectors of one length"),
+        (lambda x: np.geomspace(x[1], 0.0), "neither of them 0"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(call, says):
@@ -744,6 +854,12 @@ def test_what_cannot_be_computed_is_refused(call, says):
         call(tg.tensor(A, requires_grad=True))
     with pytest.raises((ValueError, IndexError)):
         call(A)
+
+
+def test_weights_that_sum_to_zero_make_no_average():
+    for x in A, tg.tensor(A):
+        with pytest.raises(ZeroDivisionError, match="sum to zero"):
+            np.average(x, 1, [1.0, -1.0, 0.0])
 
 
 def test_an_array_is_not_added_to_in_place():

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import tinygrad_digits as tg
+from tinygrad_digits.ops import activations
 from tinygrad_digits.testing import strategies as draw
 
 from .common import AWAY, on
@@ -51,6 +52,7 @@ kinks = [
     ("elu far out", lambda x: np.sum(tg.elu(x)), [[-1e4, 1e4, -INF, INF]], [[0, 1, 0, 1]]),
     ("silu far out", lambda x: np.sum(tg.silu(x)), [[-1e4, 1e4, -INF, INF]], [[0, 1, 0, 1]]),
     ("gelu far out", lambda x: np.sum(tg.gelu(x)), [[-1e4, 1e4, -INF, INF]], [[0, 1, 0, 1]]),
+    ("hard_tanh at its bounds", lambda x: np.sum(activations.hard_tanh(x)), [[-1.0, 1.0, 2.0]], [[1, 1, 0]]),
     ("silu at 0", tg.silu, [0.0], [0.5]),
     ("gelu at 0", tg.gelu, [0.0], [0.5]),
 ]

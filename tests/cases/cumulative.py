@@ -73,10 +73,10 @@ def slopes(draw_from):
     x = draw_from(draw.arrays(draw.shapes(min_dims=1, max_dims=2, min_side=edge_order + 1, max_side=4)))
     axis = draw_from(st.integers(-x.ndim, x.ndim - 1))
     kind = draw_from(st.sampled_from(["plain", "number", "numbers", "places", "all"]))
-    if kind == "plain":
-        return (lambda x: np.gradient(x, axis=axis, edge_order=edge_order)), (x,), None
-    if kind == "number":
-        return (lambda x: np.gradient(x, 0.5, axis=axis, edge_order=edge_order)), (x,), None
+    if kind in ("plain", "number"):
+        step = [0.5] if kind == "number" else []
+        axes = draw_from(st.sampled_from([axis, None]))
+        return (lambda x: total(np.gradient(x, *step, axis=axes, edge_order=edge_order))), (x,), None
     if kind == "places":
         where = draw_from(places(x.shape[axis]))
         return (lambda x, where: np.gradient(x, where, axis=axis, edge_order=edge_order)), (x, where), None

@@ -93,12 +93,12 @@ def extractions(draw_from):
 
 @st.composite
 def choices(draw_from):
-    a, x, y = draw_from(draw.broadcast_shapes(3, max_dims=2))
-    mode, low, high = draw_from(st.sampled_from([("raise", 0, 1), ("wrap", -5, 5), ("clip", -5, 5)]))
+    a, *shapes = draw_from(draw.broadcast_shapes(4, max_dims=2))
+    mode, low, high = draw_from(st.sampled_from([("raise", 0, 2), ("wrap", -5, 5), ("clip", -5, 5)]))
     numbers = draw_from(hnp.arrays(np.int64, a, elements=st.integers(low, high)))
     return (
-        (lambda x, y: np.choose(numbers, [x, y], mode=mode)),
-        draw_from(st.tuples(draw.numbers(x), draw.numbers(y))),
+        (lambda *xs: np.choose(numbers, xs, mode=mode)),
+        draw_from(st.tuples(*map(draw.numbers, shapes))),
         None,
     )
 
@@ -189,6 +189,9 @@ kinks = [
     ("quantile at the end", lambda x: np.quantile(x, 1), [[4.0, 2.0, 4.0]], [[0.5, 0, 0.5]]),
     ("take: repeated indices add up", lambda x: np.sum(np.take(x, [0, 0, 1])), [[5.0, 6.0, 7.0]], [[2, 1, 0]]),
     ("interp at a peak", lambda x: np.interp(x, [0, 1, 2], [0, 1, 0]), [1.0], [0]),
+    ("interp in a valley", lambda x: np.interp(x, [0, 1, 2], [1, 0, 1]), [1.0], [0]),
+    ("interp at a gentle bend", lambda x: np.interp(x, [0, 1, 2], [0, 0.5, 0.75]), [1.0], [0.25]),
+    ("interp at a bend down", lambda x: np.interp(x, [0, 1, 2], [4, 1, 0]), [1.0], [-1]),
     ("interp at a bend", lambda x: np.interp(x, [0, 1, 2], [0, 1, 4]), [1.0], [1]),
     ("interp at an end", lambda x: np.interp(x, [0, 1, 2], [0, 1, 4]), [2.0], [0]),
     ("interp beyond", lambda x: np.sum(np.interp(x, [0, 1], [2, 5])), [[-1.0, np.inf]], [[0, 0]]),

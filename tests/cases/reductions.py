@@ -17,7 +17,10 @@ def spread_out(x):
 
 
 def holed(arrays, keywords, op):
-    """The case of a function that leaves out NaN, which some numbers are; at least two of each line are not."""
+    """The case of a function that leaves out NaN, which some numbers are; at least two of each line are not.
+
+    The lines lie along the first axis, or the last if that is the axis given.
+    """
 
     def bind(x):
         holes = hnp.arrays(bool, x.shape) if x.ndim and x.shape[0] > 2 else st.just(np.zeros(x.shape, bool))
@@ -25,7 +28,8 @@ def holed(arrays, keywords, op):
         def make(drawn):
             where, kw = drawn
             where = where & (np.arange(x.shape[0]) > 1).reshape([-1] + [1] * (x.ndim - 1)) if x.ndim else where
-            return (lambda x: op(np.where(where, np.nan, x), **kw)), (x,), None
+            turned = partial(np.moveaxis, source=0, destination=-1) if kw.get("axis") == -1 else lambda x: x
+            return (lambda x: op(turned(np.where(where, np.nan, x)), **kw)), (x,), None
 
         return st.tuples(holes, keywords(x)).map(make)
 
@@ -33,7 +37,7 @@ def holed(arrays, keywords, op):
 
 
 def first_axis(x):
-    axis = st.just(0) | st.none() | st.just(tuple(range(x.ndim)))
+    axis = st.sampled_from([0, -1, None, tuple(range(x.ndim))])
     return st.fixed_dictionaries({}, optional={"axis": axis, "keepdims": st.booleans()})
 
 

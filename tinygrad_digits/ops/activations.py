@@ -6,6 +6,7 @@ from ..autodiff import defvjp, primitive
 from .neural import floats, sigmoid
 
 BEND, STEEPNESS = 0.044715, float(np.sqrt(8 / np.pi))
+GELU_END, SILU_END = 30, 1000  # beyond, slopes are 0 or 1 to the last bit; infinity times 0 would be NaN
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
@@ -45,7 +46,7 @@ def selu(x):
 def silu(x):
     """X times `sigmoid` of x, also called swish."""
     x = floats(x)
-    return np.maximum(x, -1000) * sigmoid(x)
+    return np.maximum(x, -SILU_END) * sigmoid(x)
 
 
 @primitive
@@ -55,22 +56,22 @@ def gelu(x):
     The error is below 0.0005. ½ (1 + tanh(u)) is sigmoid(2u).
     """
     x = floats(x)
-    return np.maximum(x, -30) * normal(np.clip(x, -30, 30))
+    return np.maximum(x, -GELU_END) * normal(np.clip(x, -GELU_END, GELU_END))
 
 
 def normal(x):
-    """About the normal distribution function, for x from -30 to 30."""
+    """About the normal distribution function, for x up to `GELU_END` in size."""
     return sigmoid(STEEPNESS * x * (1 + BEND * x * x))
 
 
 def gelu_slope(x):
-    """The derivative of `gelu`, for x from -30 to 30."""
+    """The derivative of `gelu`, for x up to `GELU_END` in size."""
     p = normal(x)
     return p + x * p * (1 - p) * (STEEPNESS * (1 + 3 * BEND * x * x))
 
 
 def silu_slope(x):
-    """The derivative of `silu`, for x from -1000 to 1000."""
+    """The derivative of `silu`, for x up to `SILU_END` in size."""
     p = sigmoid(x)
     return p + x * p * (1 - p)
 
@@ -96,7 +97,6 @@ def flattest(slope):
     return min(max(slope, 0.0), 1.0)
 
 
-# Beyond 30 or 1000, where x is cut off, the slopes are 0 or 1 to the last bit; infinity times 0 would be NaN.
 # fmt: off
 defvjp(softplus,    lambda g, out, x: g * sigmoid(x))
 defvjp(log_sigmoid, lambda g, out, x: g * sigmoid(-x))
@@ -104,6 +104,6 @@ defvjp(leaky_relu,  lambda g, out, x, *, slope=0.01:
                         np.where(x > 0, g, g * np.where(x == 0, flattest(slope), np.full_like(x, slope))))
 defvjp(elu,         lambda g, out, x, *, alpha=1.0:
                         np.where(x > 0, g, g * np.where(x == 0, flattest(alpha), out + alpha)))
-defvjp(silu,        lambda g, out, x: g * silu_slope(np.clip(x, -1000, 1000)))
-defvjp(gelu,        lambda g, out, x: g * gelu_slope(np.clip(x, -30, 30)))
+defvjp(silu,        lambda g, out, x: g * silu_slope(np.clip(x, -SILU_END, SILU_END)))
+defvjp(gelu,        lambda g, out, x: g * gelu_slope(np.clip(x, -GELU_END, GELU_END)))
 # fmt: on

@@ -107,9 +107,8 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
 
 def ediff1d(ary, to_end=None, to_begin=None):
     """`numpy.ediff1d`: the differences in a flattened array, between others."""
-    differences = diff(np.ravel(ary))
     begin, end = (() if part is None else (np.ravel(part),) for part in (to_begin, to_end))
-    return np.concatenate([*begin, differences, *end]) if begin or end else differences
+    return np.concatenate([*begin, diff(np.ravel(ary)), *end])
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):

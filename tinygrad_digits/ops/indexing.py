@@ -120,11 +120,9 @@ def trim_zeros(filt, trim="fb", axis=None):
     axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
     index = [slice(None)] * filt.ndim
     for i in axes:
-        found = np.nonzero(filt)[i]
-        first, end = (int(np.min(found)), int(np.max(found)) + 1) if found.size else (0, 0)
-        index[i] = slice(
-            first if "f" in trim.lower() or not end else 0, end if "b" in trim.lower() or not end else None
-        )
+        found = np.asarray(np.nonzero(filt)[i])
+        first, end = np.min(found, initial=filt.shape[i]), np.max(found, initial=-1) + 1
+        index[i] = slice(first if "f" in trim.lower() else None, end if "b" in trim.lower() else None)
     return filt[tuple(index)]
 
 

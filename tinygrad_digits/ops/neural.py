@@ -161,7 +161,7 @@ def relative_entropy(p, log_q):
 
 def less_one_hot(p, labels):
     """P - one_hot(labels)."""
-    return p - np.astype(labels[:, None] == np.arange(p.shape[-1]), p.dtype)
+    return p - np.astype(labels[:, None] == np.arange(p.shape[1]), p.dtype)
 
 
 def joint_shape(x, y):

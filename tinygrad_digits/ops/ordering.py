@@ -55,9 +55,9 @@ def reordered(g, out, x, axis):
     if axis is None:
         return np.reshape(reordered(g, out, np.ravel(x), -1), x.shape)
     g, out, x = (np.moveaxis(y, axis, -1) for y in (g, out, x))
-    order, ranks = np.argsort(out, kind="stable"), np.argsort(np.argsort(x, kind="stable"))
-    g = shared(np.take_along_axis(g, order, axis=-1), np.take_along_axis(out, order, axis=-1))
-    return np.moveaxis(np.take_along_axis(g, ranks, axis=-1), -1, axis)
+    order, ranks = np.argsort(out), np.argsort(np.argsort(x))
+    g = shared(np.take_along_axis(g, order), np.take_along_axis(out, order))
+    return np.moveaxis(np.take_along_axis(g, ranks), -1, axis)
 
 
 # fmt: off
@@ -80,7 +80,7 @@ def compress(condition, a, axis=None):
 
 def extract(condition, arr):
     """`numpy.extract`."""
-    return np.take_along_axis(np.ravel(arr), holding(condition), axis=0)
+    return np.take_along_axis(np.ravel(arr), holding(condition))
 
 
 def holding(condition):
@@ -98,10 +98,7 @@ def choose(a, choices, mode="raise"):
     if mode == "raise" and np.any((numbers < 0) | (numbers >= len(choices))):
         raise ValueError(f"np.choose was given a number that is none of its {len(choices)} choices")
     numbers = numbers % len(choices) if mode == "wrap" else np.clip(numbers, 0, len(choices) - 1)
-    out = choices[0]
-    for number, choice in enumerate(choices):
-        out = np.where(numbers == number, choice, out)
-    return out
+    return np.select([numbers == number for number in range(len(choices))], choices)
 
 
 # What place in the order of n numbers, from 0 to n - 1, a quantile has (Hyndman & Fan, "Sample quantiles in statistical
@@ -131,7 +128,7 @@ def ordered(a, q, axis, method, keepdims, skip_nan):
         raise ValueError("quantiles must be from 0 to 1, percentiles from 0 to 100")
     line = np.sort(lines(a, axis), axis=0)
     missing = np.isnan(line)
-    n = np.astype(line.shape[0] - np.sum(missing, axis=0) if skip_nan else np.array(line.shape[0]), q.dtype)
+    n = np.astype(line.shape[0] - np.sum(missing, axis=0), q.dtype)
     place = PLACES[method](n, np.reshape(q, (-1,) + (1,) * (line.ndim - 1)))
     place = np.clip(place, 0, np.maximum(n - 1, 0))
     low = np.floor(place)
@@ -198,9 +195,9 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         left = right = None
     flat = np.zeros(1, fp.dtype)
     slopes = np.concatenate([flat, np.diff(fp) / np.diff(xp), flat])
-    behind, ahead = np.searchsorted(xp, x, side="left"), np.searchsorted(xp, x, side="right")
+    behind, ahead = np.searchsorted(xp, x), np.searchsorted(xp, x, side="right")
     one, other = np.take(slopes, behind), np.take(slopes, ahead)
-    flatter = np.where(one * other > 0, np.where(np.abs(one) < np.abs(other), one, other), 0)
+    flatter = np.maximum(np.minimum(one, other), 0) + np.minimum(np.maximum(one, other), 0)
     slope = np.where(behind == ahead, one, flatter)
     start = np.maximum(ahead - 1, 0)
     out = np.take(fp, start) + slope * (np.clip(x, xp[0], xp[-1]) - np.take(xp, start))
