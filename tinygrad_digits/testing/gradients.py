@@ -379,7 +379,7 @@ class _Stage:
             )
         if quick.agrees:
             return quick
-        if slope.noise > max(0.03 * max(abs(slope.value), self.largest or 3e-3), 1e-9):
+        if slope.noise > max(0.03 * max(abs(slope.value), self.largest), 1e-4 * slope.steepest, 1e-9):
             raise AssertionError(
                 f"the derivative by {self._place(position, direction)} cannot be judged: numeric ones are noisy, "
                 f"{slope.value:.3g} ± {slope.noise:.3g}, where the analytic one is {analytic:.3g}. Check where the "

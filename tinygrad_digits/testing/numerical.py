@@ -24,11 +24,15 @@ RUN = 6  # so many steps, each half the one before, must tell the same of a kink
 
 @dataclass(frozen=True)
 class Slope:
-    """A derivative along a line, its estimated error, and what is wrong with the point, if anything is."""
+    """A derivative along a line, its estimated error, and what is wrong with the point, if anything is.
+
+    The steepest slope seen to a side, over steps that are not small, tells what that error is to be compared with.
+    """
 
     value: float
     noise: float
     fault: str = ""
+    steepest: float = 0.0
 
 
 def quick_slope(line: Line, start: Array) -> tuple[Slope, float]:
@@ -81,7 +85,8 @@ def careful_slope(line: Line, start: Array, finest: float = FINEST) -> Slope:
     fault = _fault(rights, lefts, steps, Slope(value, error), float(grain.sum()))
     if error == np.inf:
         return Slope(np.nan, np.inf, fault or "no step gives a finite result")
-    return Slope(value, error, fault)
+    sides = np.abs([rights[:RUN], lefts[:RUN]]) / steps[:RUN]
+    return Slope(value, error, fault, float(np.max(sides, initial=0, where=np.isfinite(sides))))
 
 
 def _one_sided(differences: Array, steps: Array) -> Array:
