@@ -76,7 +76,7 @@ STEPS: dict[str, Callable[[Any, Any, Any], Any]] = {
 }  # fmt: skip
 
 
-KINKS = {"sinc": "sinc at 0", "std": "std of equal numbers"}
+KINKS = {"sinc": "sinc at 0", "std": "std of equal numbers", "hypot": "hypot at 0, 0"}
 """Of which steps a peer's derivatives may be NaN at the zeros that relu makes, and why."""
 
 PARTS = ("value", *["first order"] * 2, *["second order"] * 2)
@@ -137,7 +137,8 @@ def disagreements(count: int, seed: int = 0, *, with_jax: bool = True) -> Iterat
                     np.max(np.abs(b), where=told, initial=0), 1e-3
                 )
                 kinks = sorted({KINKS[name] for name in names if name in KINKS})
-                if not (error <= 1e-9 and np.all(np.isfinite(a)) and (told.all() or kinks)):
+                allowed = 1e-5 if "sinc" in names else 1e-9  # next to 0 both peers lose most digits of its derivatives
+                if not (error <= allowed and np.all(np.isfinite(a)) and (told.all() or kinks)):
                     yield f"{what}: {error:.1e} from {peer} in {' → '.join(names)}"
                 elif not told.all():
                     yield f"kink: {what} is NaN by {peer} in {' → '.join(names)}: {', '.join(kinks)}"
