@@ -3,8 +3,8 @@
 ``python tests/mutate.py [SHARE [NAMES …]]``: a share of all mutants, 1 if not given; of the rules whose name or file
 contains one of the names. Each is a rule, or a function that rules use, with one thing changed in its syntax tree: a
 sign, factor, term, argument, transpose, axis, keyword, comparison or condition. It is compiled, put in place of the
-original's code, and tried by the tests of test_ops.py and its like that run that code, on cases drawn in advance:
-those that took the least time first. What survives and is not listed as equivalent is a hole in the tests.
+original's code, and tried by the tests of test_ops.py and its like that run that code, on cases drawn in advance,
+until one fails: the quickest first. What survives and is not listed as equivalent is a hole in the tests.
 """
 
 import ast
@@ -16,6 +16,8 @@ import sys
 import time
 import types
 import warnings
+from collections import Counter
+from contextlib import contextmanager
 from functools import _lru_cache_wrapper, partial
 from pathlib import Path
 
@@ -32,7 +34,7 @@ import test_linalg
 import test_ops
 from cases import cases
 
-EXAMPLES = 25
+EXAMPLES = 30
 OPS = Path(tg.__file__).parent / "ops"
 PROPERTIES = [
     test_ops.test_value_is_numpys,
@@ -46,7 +48,7 @@ PROPERTIES = [
 SLOW = [test_ops.test_derivatives_to_third_order]
 
 QUIET = settings(
-    max_examples=EXAMPLES,
+    max_examples=4 * EXAMPLES,
     database=None,
     derandomize=True,
     deadline=None,
@@ -259,7 +261,9 @@ def reached(op):
             codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
             found.add(code)
             stack += [function.__globals__[n] for n in code.co_names if n in function.__globals__]
+            stack += [made for op, made in autodiff.composites.items() if op.__name__ in code.co_names]
         stack += [cell.cell_contents for cell in function.__closure__ or ()]
+        stack += (function.__kwdefaults__ or {}).values()
         stack += [f for f in (getattr(function, "primitive", None),) if f]
     return set(map(where, found))
 
@@ -276,10 +280,16 @@ class Fixed:
 
 
 def drawn(op):
-    """Cases of an operation, the same each time."""
-    found = []
-    QUIET(given(cases[op])(lambda case: found.append(case)))()
-    return sorted(found, key=lambda case: sum(np.size(x) for x in case[1]) < 2)
+    """Cases of an operation, of shapes as different as may be, the larger first; the same each time."""
+    found, seen = [], Counter()
+
+    def keep(case):
+        shapes = tuple(np.shape(x) for x in case[1])
+        found.append((seen[shapes], 0 in map(np.prod, shapes), -sum(map(np.prod, shapes)), len(found), case))
+        seen[shapes] += 1
+
+    QUIET(given(cases[op])(keep))()
+    return [case for *_, case in sorted(found)[:EXAMPLES]]
 
 
 def properties(op):
@@ -295,7 +305,7 @@ def examples(module):
         if name.startswith("test_") and test not in PROPERTIES + SLOW:
             marks = getattr(test, "pytestmark", ())
             action = "ignore" if any(mark.name == "filterwarnings" for mark in marks) else "error"
-            run = QUIET(test) if hasattr(test, "hypothesis") else test
+            run = settings(QUIET, max_examples=EXAMPLES)(test) if hasattr(test, "hypothesis") else test
             for parts in itertools.product(*(parameters(mark) for mark in marks if mark.name == "parametrize")):
                 given_all = {name: value for part in parts for name, value in part.items()}
                 if given_all.keys() == inspect.signature(test).parameters.keys():
@@ -336,47 +346,74 @@ class Test:
         return False
 
 
+@contextmanager
+def in_place(functions):
+    """Give functions, listed as ``(function, its code, other code)``, the other code for a while."""
+    try:
+        for function, _, other in functions:
+            function.__code__ = other
+        yield
+    finally:
+        for function, code, _ in functions:
+            function.__code__ = code
+
+
+def quickest_first(runs):
+    """Tests, by the time they take."""
+    return sorted(map(Test, runs), key=lambda test: test.seconds)
+
+
 def main(share=1.0, *names):
     """Try the mutants, and report."""
     warnings.simplefilter("error")
     started = time.perf_counter()
     found = [mutant for path in sorted(OPS.glob("*.py")) for mutant in mutants(path, share, names)]
-    changed = {where(old) for *_, pairs in found for old, _ in pairs}
-    ops = [op for op in cases if not changed.isdisjoint(reached(autodiff.key(op)))]
-    runs = itertools.chain(*map(properties, ops), *map(examples, (test_ops, test_linalg, test_convolution)))
-    tests = sorted((test for test in map(Test, runs) if not changed.isdisjoint(test.codes)), key=lambda t: t.seconds)
+    reach = {op: reached(autodiff.key(op)) for op in cases}
+    general = quickest_first(itertools.chain(*map(examples, (test_ops, test_linalg, test_convolution))))
+    of_op = {}
     caches = [f for f in gc.get_objects() if isinstance(f, _lru_cache_wrapper) and f.__module__.startswith(tg.__name__)]
     functions = {}
     for f in gc.get_objects():
         if isinstance(f, types.FunctionType):
             functions.setdefault(where(f.__code__), []).append(f)
-    took = time.perf_counter() - started
-    print(f"{len(found)} mutants, {len(tests)} tests of {len(ops)} operations; {took:.0f} s so far", flush=True)
-    killed, equivalent, survivors = 0, 0, 0
+
+    def batches(codes):
+        """Tests of what runs some of the codes: the general ones, then those of one operation after another."""
+        yield general
+        users = [op for op in cases if not codes.isdisjoint(reach[op])]
+        for op in sorted(users, key=lambda op: (op not in of_op, len(reach[op]))):
+            if op not in of_op:
+                of_op[op] = quickest_first(properties(op))
+            yield of_op[op]
+
+    listed, survivors = set(), 0
     for place, line, change, pairs in found:
         if (place, change) in EQUIVALENT:
-            equivalent += 1
+            listed.add((place, change))
             continue
-        for cache in caches:
-            cache.cache_clear()
-        live = [(f, old, new) for old, new in pairs for f in functions.get(where(old), ())]
-        for f, _, new in live:
-            f.__code__ = new
-        try:
-            codes = {where(old) for old, _ in pairs}
-            killer = next((test for test in tests if not codes.isdisjoint(test.codes) and test.fails()), None)
-        finally:
-            for f, old, _ in live:
-                f.__code__ = old
-        if killer:
-            killed += 1
-            tests.remove(killer)
-            tests.insert(0, killer)  # it may kill others
+        codes = {where(old) for old, _ in pairs}
+        mutated = [(f, old, new) for old, new in pairs for f in functions.get(where(old), ())]
+        for tests in batches(codes):
+            for cache in caches:
+                cache.cache_clear()
+            with in_place(mutated):
+                killer = next((test for test in tests if not codes.isdisjoint(test.codes) and test.fails()), None)
+            if killer:
+                tests.remove(killer)
+                tests.insert(0, killer)  # it may kill others
+                break
         else:
             survivors += 1
             print(f"survived  {place}, line {line}: {change}", flush=True)
+    if share == 1 and not names:
+        for place, change in EQUIVALENT.keys() - listed:
+            print(f"listed as equivalent, but not made  {place}: {change}")
+    tried = sum((place, change) not in listed for place, _, change, _ in found)
     took = time.perf_counter() - started
-    print(f"{len(found)} mutants: {killed} killed, {equivalent} equivalent, {survivors} survived; {took:.0f} s")
+    print(
+        f"{len(found)} mutants: {tried - survivors} killed, {len(found) - tried} equivalent, {survivors} survived; "
+        f"{took:.0f} s"
+    )
     return survivors
 
 
