@@ -70,7 +70,6 @@ COMMUTATIVE = {"min", "max", "minimum", "maximum", "multiply", "hypot", "convolv
 COMMUTATIVE |= {"broadcast_shapes", "joint_shape", "clip"}  # clip, as min(max(x, low), high)
 
 EQUIVALENT: dict[tuple[str, str], str] = {
-    ("normalisation: moments", " → ".join(2 * ["means_of_products(centred, centred, axis)"])): "the factors are equal",
     (
         "normalisation: slope_of_standardised",
         "means_of_products(g, out, axis) → means_of_products(out, g, axis)",

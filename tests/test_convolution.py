@@ -31,6 +31,26 @@ def test_gradients_of_conv2d(data, kernel_size, stride, padding, dilation, bias)
     check_grads(layer, x, order=2, invariants=False)
 
 
+@pytest.mark.parametrize(
+    ("n", "kernel", "settings", "expected"),
+    [
+        (4, 3, {"padding": "valid"}, [6, 9]),
+        (4, 3, {"padding": "same"}, [3, 6, 9, 7]),
+        (4, 2, {"padding": "same"}, [3, 5, 7, 4]),  # an odd pixel comes after
+        (4, 3, {"padding": "same", "stride": 2}, [6, 7]),
+        (5, 3, {"padding": "same", "stride": 2}, [3, 9, 9]),
+        (5, 2, {"padding": "same", "stride": 3}, [3, 9]),
+        (4, 1, {"padding": "same", "stride": 2}, [1, 3]),
+        (4, 3, {"padding": "same", "dilation": 2}, [4, 6, 4, 6]),
+    ],
+)
+def test_sums_of_neighbours_by_hand(n, kernel, settings, expected):
+    x, weight = np.arange(1.0, n + 1).reshape(1, n, 1, 1), np.ones((kernel, 1, 1, 1))
+    np.testing.assert_array_equal(tg.conv2d(x, weight, **settings).ravel(), expected)
+    across, weight = x.reshape(1, 1, n, 1), weight.reshape(1, kernel, 1, 1)
+    np.testing.assert_array_equal(tg.conv2d(across, weight, **settings).ravel(), expected)
+
+
 @given(x=draw.separated((1, 4, 5, 1)), size=st.integers(1, 3), stride=st.none() | SIZES, padding=st.integers(0, 1))
 def test_gradients_of_pools(x, size, stride, padding):
     padding = min(padding, size // 2)

@@ -723,6 +723,7 @@ FORMS = [
     (lambda x: np.choose([[2, 0, 3]], (x[0], x[1]), mode="clip"), lambda x: x[[1, 0, 1], [0, 1, 2]][None]),
     (lambda x: np.choose([[1, 0, 1], [0, 1, 0]], x), lambda x: x[[[1, 0, 1], [0, 1, 0]], [0, 1, 2]]),
     (lambda x: np.interp(x, [0, 4], [0, 8]), lambda x: np.interp(x, np.array([0.0, 4.0]), np.array([0.0, 8.0]))),
+    (lambda x: np.interp(x, [2, 3], [5, 8], period=4), lambda x: np.interp(x, [-1, 2, 3, 6], [8, 5, 8, 5])),
     (lambda x: np.select([A > 3, A > 1], (x, -x), 7), lambda x: np.where(A > 3, x, np.where(A > 1, -x, 7))),
 ]
 
