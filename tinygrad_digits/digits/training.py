@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import optim
 from ..nn import Module
+from ..ops.convolution import image_threads
 from .data import Digits, as_floats, batches
 from .evaluation import accuracy
 from .recipes import LOSSES, RECIPES, SCHEDULES, Recipe
@@ -93,7 +94,7 @@ def fit(
         trained.history = _resumed(training, run)
     kept = model.state_dict()
     try:
-        with threadpool_limits(recipe.threads, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), image_threads(recipe.threads):
             for number in range(len(trained.history) + 1, recipe.epochs + 1):
                 epoch = training.epoch(number, on_batch)
                 kept = model.state_dict()

@@ -10,9 +10,13 @@ operations of their own; the three are one another's transposes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from itertools import groupby
 from math import prod
-from operator import index
-from typing import Any
+from operator import index, itemgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +25,9 @@ from .indexing import operand
 from .neural import floats, rows, summed
 from .shapes import along
 from .windows import surrounded
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 BLOCK = 2**18
 """How many numbers are laid out at a time: 1 MB in single precision, to stay in cache until it has been multiplied.
@@ -32,6 +39,37 @@ SHORT = 16
 """How many numbers make it worth while to copy them in one piece."""
 
 Pair = int | tuple[int, int]
+
+_pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("pool", default=None)
+
+
+@contextmanager
+def image_threads(count: int) -> Iterator[None]:
+    """Have convolutions in this block of code share their images among so many threads; the results are the same.
+
+    It is for a BLAS that is held to one thread: two threads that each do half of the images need less time than two
+    that each do half of every product, and wait for nothing.
+    """
+    if count < 2:
+        yield
+        return
+    from concurrent.futures import ThreadPoolExecutor  # takes milliseconds to load
+
+    with ThreadPoolExecutor(count) as pool:
+        token = _pool.set(pool)
+        try:
+            yield
+        finally:
+            _pool.reset(token)
+
+
+def each(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """What a function makes of each item, in order; in threads if there are any."""
+    pool = _pool.get()
+    if pool is None:
+        return map(function, items)
+    running = [pool.submit(copy_context().run, function, item) for item in items]
+    return (future.result() for future in running)
 
 
 # --------------------------------------------------------------------------------------------------------- convolution
@@ -135,12 +173,15 @@ def convolved(x, weight, bias=None, *, stride, dilation):
     out = np.empty((*seen.shape[:3], weight.shape[3]), np.result_type(*[a for a in (x, weight, bias) if a is not None]))
     if bias is not None:
         bias = np.tile(bias, seen.shape[2])
-    for block in blocks(seen.shape):
-        columns = laid_out(seen[block])
-        np.matmul(columns, matrix, out=rows(out[block]))
+
+    def fill(block):
+        np.matmul(laid_out(seen[block]), matrix, out=out[block].reshape(-1, weight.shape[3]))
         if bias is not None:  # to a whole line at a time, as NumPy's loop over the filters alone would be short
             lines = out[block].reshape(-1, bias.size)
             np.add(lines, bias, out=lines)
+
+    for _ in each(fill, blocks(seen.shape)):
+        pass
     return out
 
 
@@ -149,8 +190,12 @@ def to_weight(x, g, *, kernel, stride, dilation):
     """The way back to the weight: the products of the windows and of what their sums are given."""
     seen = windows(x, kernel, stride, dilation)
     total = np.zeros((prod(seen.shape[3:]), g.shape[3]), np.result_type(x, g))
-    for block in blocks(seen.shape):  # to lay the windows out again costs less than to have kept them
-        total += laid_out(seen[block]).T @ rows(g[block])
+
+    def product(block):  # to lay the windows out again costs less than to have kept them
+        return laid_out(seen[block]).T @ rows(g[block])
+
+    for part in each(product, blocks(seen.shape)):
+        total += part
     return total.reshape(*seen.shape[3:], g.shape[3])
 
 
@@ -162,7 +207,8 @@ def to_images(g, weight, *, shape, stride, dilation):
     """
     (height, width), (down, right), (high, wide) = weight.shape[:2], stride, dilation
     x = np.zeros(shape, np.result_type(g, weight))
-    for images, lines in blocks((*g.shape[:3], *weight.shape[:3])):
+
+    def add(images, lines):
         piece = g[images, lines]
         n, below, across = piece.shape[:3]
         wider = np.zeros((n, (below - 1) * down + (height - 1) * high + 1, across, *weight.shape[1:3]), x.dtype)
@@ -172,6 +218,14 @@ def to_images(g, weight, *, shape, stride, dilation):
         target = x[images, lines.start * down :][:, : wider.shape[1]]
         for j in range(width):
             target[:, :, every(j * wide, across, right)] += wider[:, :, :, j]
+
+    def add_all(parts):  # of the same images, whose lines may overlap
+        for part in parts:
+            add(*part)
+
+    parts = groupby(blocks((*g.shape[:3], *weight.shape[:3])), key=itemgetter(0))
+    for _ in each(add_all, [list(group) for _, group in parts]):
+        pass
     return x
 
 
