@@ -240,3 +240,27 @@ def test_long_lines_of_windows_are_laid_out_as_they_lie_and_short_ones_transpose
 def test_a_window_may_be_as_large_as_an_image_with_its_padding():
     np.testing.assert_array_equal(nn.MaxPool2d(3, padding=1)(np.full((1, 1, 1, 1), 7.0)), np.full((1, 1, 1, 1), 7))
     np.testing.assert_array_equal(nn.AvgPool2d([1, np.int64(2)])(np.ones((1, 1, 2, 1))), np.ones((1, 1, 1, 1)))
+
+
+def test_threads_that_share_the_images_change_nothing(monkeypatch):
+    monkeypatch.setattr(convolution, "BLOCK", 300)
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.normal(size=(7, 9, 8, 2)), rng.normal(size=(3, 2, 2, 4)), rng.normal(size=4)
+
+    def gradients():
+        return tg.grad(lambda *xs: np.sum(np.sin(tg.conv2d(*xs, padding=1))), argnums=(0, 1, 2))(x, weight, bias)
+
+    alone = gradients()
+    with convolution.image_threads(3):
+        together = gradients()
+    assert all(map(np.array_equal, alone, together))
+
+
+def test_threads_see_what_numpy_is_told_and_pass_on_errors(monkeypatch):
+    monkeypatch.setattr(convolution, "BLOCK", 10)
+    x = np.full((4, 5, 5, 1), 1e300)
+    with convolution.image_threads(2):
+        with np.errstate(over="ignore", invalid="ignore"):
+            assert np.all(tg.conv2d(x, np.full((2, 2, 1, 1), 1e300)) == np.inf)
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+            tg.conv2d(x, np.full((2, 2, 1, 1), 1e300))

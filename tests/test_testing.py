@@ -503,6 +503,7 @@ NASTY = {
     "saturated": lambda r: (lambda x: tg.softmax(x), r.uniform(-9, 9, (2, 3))),
     "constant": lambda r: (lambda x: tg.softmax(x), r.normal(size=(2, 1))),
     "nothing but rounding": lambda r: (lambda x: np.linalg.solve(x, x[0]), np.eye(3) + 0.1 * r.normal(size=(3, 3))),
+    "rounded beside 1": lambda r: (lambda x: tg.nn.cross_entropy(x, [0]), np.array([[0.0, -r.uniform(0, 23)]])),
     "single": lambda r: (lambda x: np.exp(x) * np.sum(x * x), r.normal(size=4).astype(np.float32)),
     # Here the point may be so near to a kink that it is one.
     "kink: ReLU": lambda r: (tg.relu, any_size(r)),

@@ -266,6 +266,7 @@ RECIPES = {
             weight_decay=1e-4,
             schedule="one_cycle",
             augment=DISTORTION,
+            threads=2,
         ),
         Recipe(
             "convnet",
@@ -280,6 +281,7 @@ RECIPES = {
             weight_decay=1e-4,
             schedule="one_cycle",
             augment=DISTORTION,
+            threads=2,
         ),
         Recipe(
             "recurrent",

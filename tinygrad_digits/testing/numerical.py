@@ -71,6 +71,7 @@ def careful_slope(line: Line, start: Array, finest: float = FINEST) -> Slope:
         [np.concatenate(side) for side in ((ahead, still[:, 0]), (behind, still[:, 1]))], np.abs(start) + moved
     )
     inputs = finest / FINEST * np.abs(twice)  # what is moved is rounded, too
+    grain = np.maximum(grain, _leap((ahead, behind), np.abs(start) + moved))
     jitter = np.maximum(grain, np.ptp(still, axis=(0, 1))).sum()
     rounding = (EPSILON * (np.abs(start)[moved != 0].sum() + inputs) + jitter) / steps[1:-1]
     bend = np.abs(_one_sided(rights, steps) - _one_sided(lefts, -steps))[:-1]
@@ -107,6 +108,20 @@ def _grain(sides: list[Array], size: Array) -> Array:
         smallest = np.min(np.where(apart > 0, apart, np.inf), axis=0)
         step = np.minimum(step, np.where(smallest < 1e-3 * size, smallest, 0))
     return step
+
+
+def _leap(sides: tuple[Array, Array], size: Array) -> Array:
+    """How far the elements of a line leap at once, out of stillness, as what has been rounded at a larger size does.
+
+    Of a smooth line, half a step moves an element half as far, or a quarter, not by less than a thousandth; and a leap
+    that is not tiny beside the numbers is the function's own.
+    """
+    leaps = []
+    for values in sides:
+        moved = np.abs(values)
+        leaping = (moved[:-1] > 1000 * moved[1:]) & (moved[:-1] < 1e-5 * size)
+        leaps.append(np.max(np.where(leaping, moved[:-1], 0), axis=0))
+    return np.minimum(*leaps)
 
 
 def _fault(ahead: Array, behind: Array, steps: Array, best: Slope, grain: float) -> str:
