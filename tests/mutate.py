@@ -3,8 +3,8 @@
 ``python tests/mutate.py [SHARE [NAMES …]]``: a share of all mutants, 1 if not given; of the rules whose name or file
 contains one of the names. Each is a rule, or a function that rules use, with one thing changed in its syntax tree: a
 sign, factor, term, argument, transpose, axis, keyword, comparison or condition. It is compiled, put in place of the
-original's code, and tried by the tests of test_ops.py and its like that run that code, on cases drawn in advance,
-until one fails: the quickest first. What survives and is not listed as equivalent is a hole in the tests.
+original's code, and tried by the tests of the rules that run that code, until one fails. What survives and is not
+listed as equivalent is a hole in the tests. All mutants take two minutes or three.
 """
 
 import ast
@@ -17,8 +17,7 @@ import time
 import types
 import warnings
 from collections import Counter
-from contextlib import contextmanager
-from functools import _lru_cache_wrapper, partial
+from functools import _lru_cache_wrapper, cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -45,18 +44,18 @@ PROPERTIES = [
 ]
 """What must hold of any case of an operation. The first two are tried on all that are drawn, the rest on six."""
 
-SLOW = [test_ops.test_derivatives_to_third_order]
-
-QUIET = settings(
-    max_examples=4 * EXAMPLES,
+settings.register_profile(
+    "mutants",
+    max_examples=5,
     database=None,
     derandomize=True,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-settings.register_profile("quiet", QUIET)
-settings.load_profile("quiet")
+settings.load_profile("mutants")
+
+CACHES = [f for f in gc.get_objects() if isinstance(f, _lru_cache_wrapper) and f.__module__.startswith(tg.__name__)]
 FLIPPED = {
     ast.Lt: (ast.LtE, ast.Gt),
     ast.LtE: (ast.Lt,),
@@ -287,7 +286,7 @@ def drawn(op):
         found.append((seen[shapes], 0 in map(np.prod, shapes), -sum(map(np.prod, shapes)), len(found), case))
         seen[shapes] += 1
 
-    QUIET(given(cases[op])(keep))()
+    settings(max_examples=4 * EXAMPLES)(given(cases[op])(keep))()
     return [case for *_, case in sorted(found)[:EXAMPLES]]
 
 
@@ -298,17 +297,16 @@ def properties(op):
             yield lambda test=test, case=case, turn=turn: test.hypothesis.inner_test(op, Fixed(case, turn))
 
 
-def examples(module):
-    """All other tests of a module that need no fixture, with each of their parameters, as functions to be called."""
-    for name, test in list(vars(module).items()):
-        if name.startswith("test_") and test not in PROPERTIES + SLOW:
+def examples():
+    """All other tests that need no fixture and draw nothing, with each of their parameters, to be called."""
+    for name, test in [pair for module in (test_ops, test_linalg, test_convolution) for pair in vars(module).items()]:
+        if name.startswith("test_") and not hasattr(test, "hypothesis"):
             marks = getattr(test, "pytestmark", ())
             action = "ignore" if any(mark.name == "filterwarnings" for mark in marks) else "error"
-            run = settings(QUIET, max_examples=EXAMPLES)(test) if hasattr(test, "hypothesis") else test
             for parts in itertools.product(*(parameters(mark) for mark in marks if mark.name == "parametrize")):
                 given_all = {name: value for part in parts for name, value in part.items()}
                 if given_all.keys() == inspect.signature(test).parameters.keys():
-                    yield partial(quietly, action, run, given_all)
+                    yield partial(quietly, action, test, given_all)
 
 
 def parameters(mark):
@@ -324,42 +322,37 @@ def quietly(action, test, keywords):
 
 
 class Test:
-    """A test, which code it runs, and how long it takes."""
+    """A test, and which code it runs."""
 
     def __init__(self, run):
-        self.run, codes = run, {}
-        started = time.perf_counter()
+        self.run = run
+
+    @cached_property
+    def codes(self):
+        """The code it runs when nothing is changed."""
+        codes = {}
         sys.setprofile(lambda frame, event, _: codes.setdefault(id(frame.f_code), frame.f_code))
         try:
-            run()
+            self.run()
         finally:
             sys.setprofile(None)
-        self.seconds = time.perf_counter() - started
-        self.codes = {where(code) for code in codes.values() if Path(code.co_filename).parent == OPS}
+        return {where(code) for code in codes.values() if Path(code.co_filename).parent == OPS}
 
-    def fails(self):
+    def kills(self, pairs, functions):
+        """Whether it fails while functions have the second code of a pair in place of the first."""
+        for cache in CACHES:
+            cache.cache_clear()
+        changed = [(function, new, old) for old, new in pairs for function in functions.get(where(old), ())]
+        for function, new, _ in changed:
+            function.__code__ = new
         try:
             self.run()
         except (Exception, pytest.fail.Exception):
             return True
+        finally:
+            for function, _, old in changed:
+                function.__code__ = old
         return False
-
-
-@contextmanager
-def in_place(functions):
-    """Give functions, listed as ``(function, its code, other code)``, the other code for a while."""
-    try:
-        for function, _, other in functions:
-            function.__code__ = other
-        yield
-    finally:
-        for function, code, _ in functions:
-            function.__code__ = code
-
-
-def quickest_first(runs):
-    """Tests, by the time they take."""
-    return sorted(map(Test, runs), key=lambda test: test.seconds)
 
 
 def main(share=1.0, *names):
@@ -368,21 +361,20 @@ def main(share=1.0, *names):
     started = time.perf_counter()
     found = [mutant for path in sorted(OPS.glob("*.py")) for mutant in mutants(path, share, names)]
     reach = {op: reached(autodiff.key(op)) for op in cases}
-    general = quickest_first(itertools.chain(*map(examples, (test_ops, test_linalg, test_convolution))))
+    general = list(map(Test, examples()))
     of_op = {}
-    caches = [f for f in gc.get_objects() if isinstance(f, _lru_cache_wrapper) and f.__module__.startswith(tg.__name__)]
     functions = {}
     for f in gc.get_objects():
         if isinstance(f, types.FunctionType):
             functions.setdefault(where(f.__code__), []).append(f)
 
     def batches(codes):
-        """Tests of what runs some of the codes: the general ones, then those of one operation after another."""
+        """The general tests, and those of one operation after another that uses the codes: used ones first."""
         yield general
         users = [op for op in cases if not codes.isdisjoint(reach[op])]
         for op in sorted(users, key=lambda op: (op not in of_op, len(reach[op]))):
             if op not in of_op:
-                of_op[op] = quickest_first(properties(op))
+                of_op[op] = list(map(Test, properties(op)))
             yield of_op[op]
 
     listed, survivors = set(), 0
@@ -391,12 +383,9 @@ def main(share=1.0, *names):
             listed.add((place, change))
             continue
         codes = {where(old) for old, _ in pairs}
-        mutated = [(f, old, new) for old, new in pairs for f in functions.get(where(old), ())]
         for tests in batches(codes):
-            for cache in caches:
-                cache.cache_clear()
-            with in_place(mutated):
-                killer = next((test for test in tests if not codes.isdisjoint(test.codes) and test.fails()), None)
+            reaching = (test for test in tests if not codes.isdisjoint(test.codes))
+            killer = next((test for test in reaching if test.kills(pairs, functions)), None)
             if killer:
                 tests.remove(killer)
                 tests.insert(0, killer)  # it may kill others
