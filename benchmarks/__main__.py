@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from tinygrad_digits.ops.convolution import image_threads
+
 from . import chain, steps
 from .race import race
 
@@ -16,7 +18,7 @@ def main() -> None:
     for threads in (1, 2):
         torch.set_num_threads(threads)
         with threadpool_limits(threads, user_api="blas"):
-            print(f"\n{threads} BLAS thread{'s' * (threads > 1)}")
+            print(f"\n{threads} thread{'s' * (threads > 1)}")
             if threads == 1:
                 title = "784-30-10, sigmoid, batch 10"
                 race(title, steps.nielsen(), repeat=300, wanted={"by hand": 2.0, "PyTorch": 1 / 3})
@@ -24,6 +26,7 @@ def main() -> None:
                 race("2,000 operations of four kinds on two numbers", chain.mixed(), repeat=5, wanted=ops)
                 race("2,000 products of two numbers: the worst case", chain.multiply(), repeat=5, wanted=ops)
             race("784-512-256-10, ReLU, momentum, batch 128", steps.mlp(), repeat=5, wanted={"PyTorch": 1.25})
+        with threadpool_limits(1, user_api="blas"), image_threads(threads):  # as a recipe's threads are set to work
             net = "two convolutions, pooling, two dense layers, batch 64"
             race(net, steps.lenet(), repeat=5, wanted={"PyTorch": {1: 1.2, 2: 1.7}[threads]})
 
