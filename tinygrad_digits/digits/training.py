@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from .. import optim
 from ..nn import Module
 from ..ops.convolution import image_threads
+from .augmentation import Distortion
 from .data import Digits, as_floats, batches
 from .evaluation import accuracy
 from .recipes import LOSSES, RECIPES, SCHEDULES, Recipe
@@ -214,10 +215,13 @@ class _Training:
         return {"data": self.rng, **{f"model.{place}": rng for place, rng in self.model.generators().items()}}
 
     def _batches(self) -> Iterator[tuple[NDArray[Any], ...]]:
-        """Give an epoch's mini-batches. Each is distorted while the step before runs: it takes up to half as long."""
+        """Give an epoch's mini-batches. To distort one takes up to half a step, and is done while the one before runs."""
         rng, augment = self.rng, self.recipe.augment
         pieces = batches(self.inputs, self.labels, size=self.recipe.batch_size, rng=rng)
-        return ahead((augment(images, rng), labels) for images, labels in pieces) if augment else pieces
+        if augment is None:
+            return pieces
+        moved = ((augment(images, rng), labels) for images, labels in pieces)
+        return ahead(moved) if isinstance(augment, Distortion) else moved
 
     def _descend(self, images: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
         """Take one step downhill; return the loss before it."""
