@@ -215,7 +215,7 @@ class _Training:
         return {"data": self.rng, **{f"model.{place}": rng for place, rng in self.model.generators().items()}}
 
     def _batches(self) -> Iterator[tuple[NDArray[Any], ...]]:
-        """Give an epoch's mini-batches. To distort one takes up to half a step, and is done while the one before runs."""
+        """Give an epoch's mini-batches. To distort one takes up to half a step: while the one before runs."""
         rng, augment = self.rng, self.recipe.augment
         pieces = batches(self.inputs, self.labels, size=self.recipe.batch_size, rng=rng)
         if augment is None:
