@@ -32,6 +32,7 @@ import test_convolution
 import test_linalg
 import test_ops
 from cases import cases
+from cases.convolution import small_blocks
 
 EXAMPLES = 30
 OPS = Path(tg.__file__).parent / "ops"
@@ -358,6 +359,7 @@ class Test:
         return False
 
 
+@small_blocks()
 def main(share=1.0, *names):
     """Try the mutants, and report."""
     warnings.simplefilter("error")

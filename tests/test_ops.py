@@ -5,6 +5,7 @@ from math import erf
 import numpy as np
 import pytest
 from cases import cases, kinks
+from cases.convolution import small_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,13 @@ from tinygrad_digits.ops.neural import softmax_cross_entropy
 from tinygrad_digits.ops.ordering import PLACES
 from tinygrad_digits.testing import check_grads, check_invariants
 from tinygrad_digits.testing import strategies as draw
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_images_are_cut_into_blocks():
+    with small_blocks():
+        yield
+
 
 A = np.arange(6.0).reshape(2, 3)
 

@@ -1,5 +1,6 @@
 """Convolution and pooling, against loops over places and pixels."""
 
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 
@@ -10,8 +11,16 @@ import tinygrad_digits as tg
 from tinygrad_digits.ops import convolution
 from tinygrad_digits.testing import strategies as draw
 
-# So that small images, too, are worked on in several blocks, and laid out in both ways.
-convolution.BLOCK, convolution.SHORT = 24, 4
+
+@contextmanager
+def small_blocks():
+    """Cut even tiny images into blocks, and lay out even short lines as long ones are, in this block of code."""
+    usual = convolution.BLOCK, convolution.SHORT
+    convolution.BLOCK, convolution.SHORT = 24, 4
+    try:
+        yield
+    finally:
+        convolution.BLOCK, convolution.SHORT = usual
 
 
 def pairs(most, least=1):
