@@ -326,6 +326,7 @@ def test_every_kind_of_sum(subscripts, shapes, optimize):
     check_grads(lambda *xs: np.einsum(subscripts, *xs, optimize=optimize), *xs)
 
 
+# NumPy deprecates them, and so do we; until they are gone they are to be right.
 @pytest.mark.filterwarnings("ignore:.*2-dimensional vectors:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:np.cross of vectors of length 2:DeprecationWarning")
 @pytest.mark.parametrize(("m", "n"), [(2, 2), (2, 3), (3, 2)])

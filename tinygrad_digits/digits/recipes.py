@@ -43,7 +43,7 @@ class Recipe:
     about : str
         What it shows, in a sentence.
     expect : str
-        The test accuracy to expect, and the time on two cores of 2.8 GHz.
+        The test accuracy to expect, and the time on two cores of a shared server, as measured.
     build : callable
         Makes the net, its initial weights drawn from a Generator: from images (N, 28, 28, 1) to ten outputs (N, 10).
     loss : {"cross_entropy", "quadratic"}

@@ -85,6 +85,7 @@ class _Recurrent(Module):
         return self._run(neural.linear(x, self.weight, self.bias), state)
 
     def _run(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Run through time, from the inputs' products: for each kind of layer to define."""
         raise NotImplementedError
 
     def _first(self, state: Any, x: Tensor, what: str = "a state") -> Any:
