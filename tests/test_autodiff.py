@@ -75,7 +75,7 @@ def test_gradients_of_unneeded_arguments_are_not_computed(own_rules):
     np.testing.assert_array_equal(x.grad, 3)
 
 
-def test_a_million_operations_go_backward_in_linear_time_and_are_deleted(own_rules):
+def test_a_million_operations_go_backward_in_linear_time_and_are_deleted(own_rules, no_collector):
     calls = 0
 
     @tg.primitive
@@ -104,9 +104,9 @@ def test_a_million_operations_go_backward_in_linear_time_and_are_deleted(own_rul
     assert calls == 10_000  # one rule a node, though there are 2**10_000 paths
 
 
-def test_a_million_operations_can_be_dropped_unused():
+def test_a_long_chain_can_be_dropped_unused(no_collector):
     y = leaf(1.0)
-    for _ in range(1_000_000):
+    for _ in range(200_000):  # a tenth of that would be too many for recursion
         y = -y
     node = weakref.ref(y)
     del y

@@ -261,12 +261,20 @@ def program(*arguments, **settings):
 def test_ctrl_c_stops_cleanly_and_keeps_the_model(folder, tmp_path, say):
     # Not measured by coverage: interrupted while it holds its lock, it waits for it without end.
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    process = program("train", "--data-dir", folder, "--out", tmp_path / "r", "--epochs", 10_000, env=plain)
-    while not re.match(r" +1 ", line := process.stdout.readline()):
-        assert line, process.stderr.read()
-    time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    # A shell starts programs in the background deaf to Ctrl-C, the tests and theirs too: this one is to hear it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = program("train", "--data-dir", folder, "--out", tmp_path / "r", "--epochs", 10_000, env=plain)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        while not re.match(r" +1 ", line := process.stdout.readline()):
+            assert line, process.stderr.read()
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, err) == (130, "")
     run = re.escape(str(tmp_path / "r"))
     assert re.search(

@@ -28,7 +28,7 @@ def test_gradients_of_conv2d(data, kernel_size, stride, padding, dilation, bias)
     layer = nn.Conv2d(2, 1, kernel_size, bias=bias, bias_init=nn.init.normal, dtype=np.float64, rng=0, **settings)
     expected = tg.conv2d(x, layer.weight.numpy(), layer.bias.numpy() if bias else None, **settings)
     np.testing.assert_array_equal(layer(x).numpy(), expected)
-    check_grads(layer, x, order=2, invariants=False)
+    check_grads(layer, x, order=1, invariants=False)  # to second order, test_ops checks what it is made of
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_gradients_of_pools(x, size, stride, padding):
     largest, mean = nn.MaxPool2d(size, stride, padding), nn.AvgPool2d(size, stride)
     np.testing.assert_array_equal(largest(x), tg.max_pool2d(x, size, stride, padding))
     np.testing.assert_array_equal(mean(x), tg.avg_pool2d(x, size, stride))
-    check_grads(largest, x, order=2, invariants=False)
-    check_grads(mean, x, order=2, invariants=False)
+    check_grads(largest, x, order=1, invariants=False)  # to second order, test_ops checks what they are made of
+    check_grads(mean, x, order=1, invariants=False)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
