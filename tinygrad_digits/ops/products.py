@@ -122,7 +122,7 @@ def kron(a, b):
 
 
 def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
-    """`numpy.cross`: the product of vectors in space (or, as long as NumPy takes them, in the plane)."""
+    """`numpy.cross`: the product of vectors in space (or, deprecated as in NumPy, in the plane)."""
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
