@@ -1,0 +1,42 @@
+"""Formulas as MathML, made when the page is built: nothing to download, no script to run.
+
+Docutils brings the converter. A formula it cannot read is a warning, and so an error of the build.
+"""
+
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+
+def render(node: nodes.Element, *, block: bool) -> str:
+    """The formula of a node as MathML; its TeX, shown as text, where it cannot be read."""
+    tex = node.astext().strip()
+    try:
+        return tex2mathml(tex, as_block=block).replace("&ApplyFunction;", "⁡")
+    except MathError as error:
+        logger.warning("this formula cannot be shown: %s (%s)", tex, error, location=node)
+        return f"<code>{nodes.Text(tex).astext()}</code>"
+
+
+def inline(self, node: nodes.math) -> None:
+    """A formula within a sentence."""
+    self.body.append(render(node, block=False))
+    raise nodes.SkipNode
+
+
+def display(self, node: nodes.math_block) -> None:
+    """A formula on lines of its own; a wide one is scrolled by itself, not the page with it."""
+    anchor = f' id="{node["ids"][0]}"' if node["ids"] else ""
+    number = f'<span class="eqno">({node["number"]})</span>' if node.get("number") else ""
+    self.body.append(f'<div class="math-block" tabindex="0"{anchor}>{render(node, block=True)}{number}</div>\n')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Make this the renderer of formulas."""
+    app.add_html_math_renderer("mathml", inline_renderers=(inline, None), block_renderers=(display, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
