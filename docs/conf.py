@@ -2,17 +2,19 @@
 
     python -m pip install -e ".[docs]" && python -m sphinx -n -W docs docs/_build/html
 
-* A page is a MyST Markdown file. One with cells begins with the header that all of how-to/ begin with; its cells are run
-  when it is built, in a folder of their own, and one that raises fails the build. What the prose claims is asserted in cells:
-  ``assert accuracy > 0.94``, with the cell's tag ``remove-cell`` where it would distract.
-* tutorial/NN-slug.md and how-to/*.md are found by themselves, in the order of their names (how-to: of its index).
-* A picture is what a cell draws with matplotlib; the style is ``_ext/matplotlibrc``. It must have alt text, in the cell's
-  header: ``:mystnb: {image: {alt: "The sigmoid rises from 0 to 1."}}``.
+* A page is a MyST Markdown file. One with cells begins with the header that all in tutorial/ begin with; its cells are
+  run when it is built, in a folder of their own, and one that raises fails the build. What the prose claims is asserted
+  in cells: ``assert accuracy > 0.94``, with the cell's tag ``remove-cell`` where it would distract.
+* Lines of cells have 79 characters at most, so that none is scrolled.
+* tutorial/NN-slug.md are found by themselves, in the order of their names.
+* A picture is what a cell draws with matplotlib; the style is ``_ext/matplotlibrc``. It must have alt text, in the
+  cell's header: ``mystnb: {image: {alt: "The sigmoid rises from 0 to 1."}}``.
 * Formulas are ``$...$`` and ``$$...$$``, made MathML here; nothing is loaded from another host.
-* A widget is ``_static/widgets/NAME.js`` and, on its page, the directive ``{widget} NAME`` with option ``:caption:`` and, as body,
-  the text for readers without script. The script fills ``<div class="widget" data-widget="NAME">``.
-* A solution is folded: in words, an ``{admonition} Solution`` of ``:class: dropdown``; in code, a cell with
-  ``:tags: [hide-cell]`` (or ``hide-input``), and ``:mystnb: {code_prompt_show: "Show the solution"}`` to say so.
+* A widget is ``_static/widgets/NAME.js`` and, on its page, the directive ``{widget} NAME`` with option ``:caption:``
+  and, as body, the text for readers without script. The script fills ``<div class="widget" data-widget="NAME">``.
+* A solution, in words and cells, is folded by raw HTML, each with an empty line before and after it:
+  ``<details class="admonition dropdown">`` with ``<summary class="admonition-title">Solution</summary>`` on its next
+  line, what it says, and ``</details>``.
 * Cells are run again when they or the package have changed; what they gave is kept in _build/ otherwise.
 """
 
@@ -23,7 +25,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small nets are fastest so, and pages built side by side need not wait
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small nets are fastest so
 
 import tinygrad_digits  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""Pictures to touch: ``{widget} NAME`` puts the widget of ``_static/widgets/NAME.js`` on a page, and its scripts on that page only.
+"""Pictures to touch: ``{widget} NAME`` puts the widget of ``_static/widgets/NAME.js``, and its scripts, on a page.
 
 The body of the directive is what readers without script get in its place: say what they would see.
 """
