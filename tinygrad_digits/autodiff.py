@@ -41,6 +41,12 @@ composites: dict[Op, Op] = {}
 writers: dict[Op, str] = {}
 """NumPy functions that write to their first argument, and how to make a new Tensor instead."""
 
+expanded: set[Op] = set()
+"""Primitives whose bodies can be given Tensors: in a compiled program they are the operations they are made of."""
+
+into: dict[Op, Op] = {}
+"""For operations: a function that takes what they take, and writes the result to the array it is given first."""
+
 advice: dict[Op, str] = {}
 """For functions without a rule: what to do instead."""
 
@@ -233,7 +239,14 @@ def missing_rule(op: Op) -> TypeError:
 # ---------------------------------------------------------------------------------------------------------- the sweep
 
 
-def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Collection[Any] = ()) -> dict[Any, Any]:
+def sweep(
+    seeds: dict[Any, Any],
+    *,
+    create_graph: bool,
+    keep: bool,
+    inputs: Collection[Any] = (),
+    visit: Callable[[Op, Any], None] = lambda op, args: None,
+) -> dict[Any, Any]:
     """Carry gradients from results back to where the graph begins.
 
     Iterative, in time linear in the size of the graph: a node's gradient is passed on once all its uses have sent
@@ -249,6 +262,8 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
         Leave the recipes in place, for another sweep.
     inputs : collection of nodes
         Nodes at which to stop although they have recipes.
+    visit : callable
+        With `create_graph`: called with each operation and its arguments, before its rules are.
 
     Returns
     -------
@@ -269,7 +284,11 @@ def sweep(seeds: dict[Any, Any], *, create_graph: bool, keep: bool, inputs: Coll
         if not keep:
             node._recipe = FREED
         row = rules[op]
-        given, out = (args, node) if create_graph else (values, node._array)
+        if create_graph:
+            visit(op, args)
+            given, out = args, node
+        else:
+            given, out = values, node._array
         for position in wanted:
             try:
                 rule = row[position]

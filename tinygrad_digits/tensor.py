@@ -28,6 +28,9 @@ from .autodiff import CLOSED, LEAF, Op, describe, name
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _is_recording = _recording.get
+
+_tracing: ContextVar[Any] = ContextVar("tracing", default=None)
+_traces = 0  # in all threads; most of the time there is none, and then this is what is looked at
 _ndarray = np.ndarray
 
 _NO_KEYWORDS: dict[str, Any] = {}
@@ -80,6 +83,9 @@ def _fixed(value: Any, keyword: str, op: Op) -> Any:
 
 
 def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    if _traces and (trace := _tracing.get()) is not None:
+        traced: Tensor = trace.apply(op, args, kwargs)
+        return traced
     if kwargs:
         for keyword, value in kwargs.items():
             if type(value) not in _CONSTANTS:
@@ -232,6 +238,33 @@ def _explained(error: Exception, op: Op, args: Sequence[Any]) -> Exception:
     return type(error)(f"{name(op)}{of}: {error}")
 
 
+def tracing() -> Any:
+    """The trace of the step that is being compiled here (see ``program``), or None."""
+    return _tracing.get() if _traces else None
+
+
+@contextmanager
+def traced_by(trace: Any) -> Iterator[None]:
+    """Have a trace told of all that Tensors do in this block: ``trace.apply`` instead of `apply`, and so on."""
+    global _traces
+    token = _tracing.set(trace)
+    _traces += 1
+    try:
+        yield
+    finally:
+        _traces -= 1
+        _tracing.reset(token)
+
+
+def run(op: Op, *args: Any, **kwargs: Any) -> Any:
+    """Call a function that is more than its result: a check that may raise, a draw of random numbers.
+
+    When a step is compiled, its program calls the function too, each time it runs.
+    """
+    trace = tracing()
+    return op(*args, **kwargs) if trace is None else trace.apply(op, args, kwargs)
+
+
 @contextmanager
 def recording(on: bool = True) -> Iterator[None]:
     """Record, or do not, in this block."""
@@ -366,6 +399,8 @@ def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any
     """Make an operator and its reflection. It does what `_apply` does, in a quarter less time for small arrays."""
 
     def forward(self: Any, other: Any) -> Any:
+        if _traces:
+            return _apply(op, (self, other), {})
         x = self._array if self._lent is None else self._now()
         if type(other) is Tensor:
             y = other._array if other._lent is None else other._now()
@@ -475,6 +510,7 @@ class Tensor:
     @property
     def data(self) -> NDArray[Any]:
         """The numbers, as an array."""
+        _stay(self, "data")
         if self._recipe is LEAF:
             if self._lent is None:
                 self._lent = self._array.tobytes()
@@ -489,6 +525,9 @@ class Tensor:
             raise RuntimeError(
                 f"only the data of a leaf can be assigned, and this is {describe(self)}. detach() it first"
             )
+        if _traces and (trace := _tracing.get()) is not None:
+            trace.assign(self, value)
+            return
         value = value._array if isinstance(value, Tensor) else np.asarray(value)
         if value.shape != self._array.shape or not np.can_cast(value.dtype, self._array.dtype, "same_kind"):
             raise ValueError(
@@ -574,6 +613,8 @@ class Tensor:
         seed: Any = self._seed(gradient)
         if retain_graph is None:
             retain_graph = create_graph
+        if _traces and (trace := _tracing.get()) is not None:
+            return trace.backward(self, seed, create_graph=create_graph, keep=retain_graph)
         token = _recording.set(create_graph)
         try:
             if create_graph:  # the graph to come keeps the seed
@@ -629,24 +670,31 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Give a copy that has no part in the graph."""
+        if _traces and (trace := _tracing.get()) is not None:
+            detached: Tensor = trace.detached(self)
+            return detached
         return _new(self._array.copy())
 
     def numpy(self) -> NDArray[Any]:
         """Give the numbers as an array of your own: a copy."""
+        _stay(self, "numpy()")
         return self._array.copy()
 
     def item(self, *index: Any) -> Any:
         """Give the only element, or the one at an index, as a Python number. ValueError if there are more."""
+        _stay(self, "item()")
         if not index and self._array.size != 1:
             raise ValueError(f"item() needs one element, but this tensor has shape {self.shape}")
         return self._array.item(*index)
 
     def tolist(self) -> Any:
         """Give the numbers as nested lists."""
+        _stay(self, "tolist()")
         return self._array.tolist()
 
     def tobytes(self, order: Any = "C") -> bytes:
         """Give the numbers as bytes."""
+        _stay(self, "tobytes()")
         return self._array.tobytes(order)
 
     # ------------------------------------------------------------------------------------------------ NumPy's protocols
@@ -654,6 +702,7 @@ class Tensor:
     __array_priority__ = 1000.0
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        _stay(self, "an array of NumPy's")
         if self._recipe is not None:
             raise TypeError(
                 f"making an array of {describe(self)}, which requires a gradient, would silently leave the graph. Use "
@@ -726,9 +775,11 @@ class Tensor:
         return (self[i] for i in range(len(self._array)))
 
     def __contains__(self, item: Any) -> bool:
+        _stay(self, "in")
         return bool(np.any(self._array == (item._array if isinstance(item, Tensor) else item)))
 
     def __bool__(self) -> bool:
+        _stay(self, "bool()")
         return bool(self._array)
 
     def __float__(self) -> float:
@@ -741,6 +792,7 @@ class Tensor:
         return complex(self._number())
 
     def __index__(self) -> int:
+        _stay(self, "an index")
         return operator.index(self._array)
 
     def _number(self) -> Any:
@@ -756,6 +808,8 @@ class Tensor:
         return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
+        if tracing() is not None:  # numbers that are shown once only would mislead
+            return f"Tensor(traced, shape={self.shape}, dtype={self.dtype})"
         facts = [np.array2string(self._array, separator=", ", prefix="Tensor(")]
         if self._array.dtype not in (np.float64, np.int64, np.bool_) or not self._array.size:
             facts.append(f"dtype={self._array.dtype}")
@@ -899,6 +953,9 @@ class Tensor:
             return _apply(np.astype, (self, dtype), {})
         if dtype.kind == "c" and self._recipe is not None:
             raise TypeError(f"{describe(self)} needs a gradient, and complex numbers have none here. detach() it first")
+        if (trace := tracing()) is not None:
+            changed: Tensor = trace.apply(np.astype, (self, dtype), {})
+            return changed
         return _new(self._array.astype(dtype))
 
     def copy(self, order: str = "C") -> Tensor:
@@ -946,6 +1003,12 @@ for attribute in _INSTEAD:
     setattr(Tensor, attribute, _Absent(attribute))
 
 
+def _stay(tensor: Tensor, way: str) -> None:
+    """Refuse to let a value out of a step that is being compiled: the program would go on with this one for ever."""
+    if _traces and (trace := _tracing.get()) is not None:
+        trace.refuse(tensor, way)
+
+
 def _restore(data: NDArray[Any], requires_grad: bool, grad: Any) -> Tensor:
     copy = tensor(data, requires_grad=requires_grad)
     copy.grad = grad
@@ -968,7 +1031,7 @@ def _plain_part(part: Any) -> Any:
     if isinstance(part, slice):
         return slice(*(i if i is None else operator.index(i) for i in (part.start, part.stop, part.step)))
     if isinstance(part, Tensor):
-        return part.numpy()
+        return part.numpy() if tracing() is None else part
     _refuse_masked(part, operator.getitem)
     array = np.array(part)
     return array if array.size or isinstance(part, np.ndarray) else array.astype(np.intp)
@@ -988,6 +1051,8 @@ def _call(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         return _composed(func, autodiff.composites[func], args, kwargs)
     if func is np.where and len(args) == 1:
         func = np.nonzero
+    if _traces and not _recording.get() and (trace := _tracing.get()) is not None:
+        return trace.apply(func, tuple(args), kwargs)
     if func in autodiff.rules:
         return (
             _apply(func, tuple(args), {}) if isinstance(func, np.ufunc) and not kwargs else _bound(func, args, kwargs)
@@ -1075,6 +1140,8 @@ def _tracked(value: Any) -> bool:
 
 def _on_arrays(func: Op, args: Any, kwargs: Any) -> Any:
     """Call a function on read-only arrays in place of Tensors; make untracked Tensors of the arrays it returns."""
+    if _traces and (trace := _tracing.get()) is not None:
+        return trace.apply(func, tuple(args), kwargs, tracked=False)
     return _wrapped(func(*_unwrapped(args), **_unwrapped(kwargs)))
 
 
@@ -1099,4 +1166,15 @@ def _wrapped(value: Any) -> Any:
     return value
 
 
-__all__ = ["Tensor", "apply", "asarray", "is_recording", "no_grad", "recording", "tensor"]
+__all__ = [
+    "Tensor",
+    "apply",
+    "asarray",
+    "is_recording",
+    "no_grad",
+    "recording",
+    "run",
+    "tensor",
+    "traced_by",
+    "tracing",
+]

@@ -28,7 +28,7 @@ from ..nn import (
     init,
     mse_loss,
 )
-from ..tensor import Tensor
+from ..tensor import Tensor, tensor
 from .augmentation import Distortion, Shift
 
 
@@ -96,12 +96,12 @@ class Recipe:
 
 _LEAST = {"epochs": 1, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "max_norm": 0, "threads": 1}
 
-ONE_HOT = np.eye(10, dtype=np.float32)
+ONE_HOT = tensor(np.eye(10), dtype=np.float32)
 
 LOSSES: dict[str, Callable[[Tensor, NDArray[Any]], Tensor]] = {
     "cross_entropy": cross_entropy,
     # mse_loss is the mean over the outputs too: ten halves make it half the squared distance.
-    "quadratic": lambda outputs, labels: 5 * mse_loss(outputs, ONE_HOT.take(labels, axis=0)),
+    "quadratic": lambda outputs, labels: 5 * mse_loss(outputs, ONE_HOT[labels]),
 }
 
 SCHEDULES = {

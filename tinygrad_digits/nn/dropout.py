@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..ops.draws import uniform
 from ..ops.indexing import operand
-from ..tensor import Tensor
+from ..tensor import Tensor, run
 from .module import Module
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ class Dropout(Module):
         x = operand(x)
         if not self.training or not self.p:
             return x
-        kept = self.rng.random(np.shape(x), np.float32) >= self.p
-        return x * np.multiply(kept, 1 / (1 - self.p), dtype=np.result_type(x, 1.0))
+        kept = run(uniform, self.rng, shape=np.shape(x)) >= self.p
+        dtype = getattr(x, "dtype", np.dtype(float))
+        scale: Any = np.astype(kept, dtype if dtype.kind == "f" else float) * (1 / (1 - self.p))
+        return x * scale
 
     def extra_repr(self) -> str:
         """Say the probability."""

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from ..autodiff import name
 from ..ops import neural
 from ..ops.indexing import operand
-from ..tensor import Tensor, apply, tensor
+from ..tensor import Tensor, apply, run, tensor
 from . import init
 from .init import Initialiser
 from .module import Module
@@ -258,14 +258,20 @@ class Embedding(Module):
 
     def __call__(self, indices: ArrayLike | Tensor) -> Tensor:
         """Map whole numbers of any shape (…) to their vectors (…, features)."""
-        indices = np.asarray(indices)
-        if indices.dtype.kind not in "iu":
-            raise TypeError(f"Embedding looks up whole numbers, and was given dtype {indices.dtype}")
-        if indices.size and not (np.min(indices) >= 0 and np.max(indices) < len(self.weight)):
-            wrong = indices[(indices < 0) | (indices >= len(self.weight))][0]
-            raise ValueError(f"Embedding({self.extra_repr()}) has rows 0 to {len(self.weight) - 1}, not {wrong}")
-        return self.weight[indices]
+        given: Any = indices if isinstance(indices, Tensor) else np.asarray(indices)
+        if given.dtype.kind not in "iu":
+            raise TypeError(f"Embedding looks up whole numbers, and was given dtype {given.dtype}")
+        run(_check_rows, self, given)
+        return self.weight[given]
 
     def extra_repr(self) -> str:
         """Say the sizes."""
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
+
+
+def _check_rows(table: Embedding, indices: Any) -> None:
+    """Complain of whole numbers that have no vector."""
+    indices, count = np.asarray(indices), len(table.weight)
+    if indices.size and not (np.min(indices) >= 0 and np.max(indices) < count):
+        wrong = indices[(indices < 0) | (indices >= count)][0]
+        raise ValueError(f"Embedding({table.extra_repr()}) has rows 0 to {count - 1}, not {wrong}")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..ops import neural
 from ..ops.activations import softplus
-from ..tensor import Tensor, asarray
+from ..tensor import Tensor, asarray, run, tracing
 
 
 def mse_loss(prediction: ArrayLike | Tensor, target: ArrayLike | Tensor, *, reduction: str = "mean") -> Tensor:
@@ -238,7 +238,7 @@ def binary_cross_entropy_with_logits(
     """
     loss = "binary_cross_entropy_with_logits"
     x, y = _operands(loss, logits, target)
-    _check_probabilities(loss, y)
+    run(_check_probabilities, loss, y)
     if reduction == "mean":
         return neural.sigmoid_cross_entropy(x, y)
     return _reduced(loss, softplus(x) - x * y, reduction)
@@ -276,7 +276,7 @@ def kl_div(log_probabilities: ArrayLike | Tensor, target: ArrayLike | Tensor, *,
     0.6931
     """
     x, y = _operands("kl_div", log_probabilities, target)
-    _check_probabilities("kl_div", y)
+    run(_check_probabilities, "kl_div", y)
     if x.ndim < 1:
         raise ValueError("kl_div needs probabilities of all classes (…, classes), and got one number")
     return _reduced("kl_div", np.sum(neural.relative_entropy(y, x), axis=-1), reduction)
@@ -285,7 +285,7 @@ def kl_div(log_probabilities: ArrayLike | Tensor, target: ArrayLike | Tensor, *,
 # ----------------------------------------------------------------------------------------------------- what they share
 
 
-def _reduced(loss: str, losses: Any, reduction: str, share: float | None = None) -> Tensor:
+def _reduced(loss: str, losses: Any, reduction: str, share: Any = None) -> Tensor:
     """What a reduction makes of losses; by what a mean is multiplied, if not by one over their number."""
     if reduction == "none":
         return losses
@@ -309,13 +309,20 @@ def _negative_log(loss: str, x: Any, y: NDArray[Any], weight: Any, smoothing: fl
             raise ValueError(
                 f"{loss} needs a weight of 0 or more for each of the {classes} classes, and got {weight!r:.100}"
             )
-        whole = float(weight[y].sum())
-        if reduction == "mean" and not whole:
-            raise ValueError(f"{loss}: all labels have weight 0, so that there is nothing to take the mean of")
-        wanted, share = wanted * weight, whole and 1 / whole
+        wanted = wanted * weight
+        if reduction == "mean":
+            share = 1 / run(_whole, loss, weight.astype(x.dtype), y)
     wanted = wanted.astype(x.dtype)
     # Where nothing is wanted, an infinite logarithm does no harm.
     return _reduced(loss, -np.sum(np.where(wanted == 0, 0, x) * wanted, axis=1), reduction, share)
+
+
+def _whole(loss: str, weight: NDArray[Any], labels: NDArray[Any]) -> Any:
+    """The sum of the weights of all labels."""
+    whole = np.sum(weight[labels])
+    if not whole:
+        raise ValueError(f"{loss}: all labels have weight 0, so that there is nothing to take the mean of")
+    return whole
 
 
 def _operands(loss: str, prediction: ArrayLike | Tensor, target: ArrayLike | Tensor) -> tuple[Tensor, Any]:
@@ -333,7 +340,7 @@ def _operands(loss: str, prediction: ArrayLike | Tensor, target: ArrayLike | Ten
 
 
 def _check_probabilities(loss: str, y: Any) -> None:
-    wanted = np.asarray(y.detach() if isinstance(y, Tensor) else y)
+    wanted = _plain(y)
     if not (wanted.min() >= 0 and wanted.max() <= 1):
         raise ValueError(f"{loss} needs targets between 0 and 1, and got some from {wanted.min()} to {wanted.max()}")
 
@@ -341,7 +348,8 @@ def _check_probabilities(loss: str, y: Any) -> None:
 def _with_labels(loss: str, outputs: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> tuple[Tensor, NDArray[Any]]:
     """A network's outputs for each class, and the labels as they are now, out of reach of later changes."""
     x = asarray(outputs)
-    y = labels._now() if isinstance(labels, Tensor) else np.array(labels)
+    y: Any
+    y = labels if isinstance(labels, Tensor) and tracing() is not None else np.array(_plain(labels))
     if y.dtype.kind not in "iu":
         raise TypeError(
             f"{loss} needs integer labels, and got dtype {y.dtype}. For one-hot rows, give their np.argmax(…, axis=1)"
@@ -355,11 +363,20 @@ def _with_labels(loss: str, outputs: ArrayLike | Tensor, labels: ArrayLike | Ten
         raise ValueError(f"{loss} needs outputs (N, classes) and labels (N,), and got {x.shape} and {y.shape}")
     if not x.size:
         raise ValueError(f"{loss} of nothing: the outputs have shape {x.shape}")
-    if y.max() >= x.shape[1] or y.min() < 0:
-        at = int(np.argmax((y < 0) | (y >= x.shape[1])))
-        raise ValueError(
-            f"label {y[at]} at position {at} is not one of the {x.shape[1]} classes: they are 0 to {x.shape[1] - 1}"
-        )
+    run(_check_labels, y, x.shape[1])
     if x.dtype.kind in "iub":
         x = x.astype(float)
     return x, y
+
+
+def _plain(a: Any) -> Any:
+    return a._now() if isinstance(a, Tensor) else a
+
+
+def _check_labels(y: NDArray[Any], classes: int) -> None:
+    """Complain of labels that are no classes."""
+    if y.max() >= classes or y.min() < 0:
+        at = int(np.argmax((y < 0) | (y >= classes)))
+        raise ValueError(
+            f"label {y[at]} at position {at} is not one of the {classes} classes: they are 0 to {classes - 1}"
+        )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autodiff import name
-from ..tensor import Tensor
+from ..tensor import Tensor, tracing
 
 
 class Module:
@@ -37,7 +37,16 @@ class Module:
     Tensor([2., 4.], op=np.multiply)
     """
 
-    training: bool = True
+    @property
+    def training(self) -> bool:
+        """Whether the module is being trained."""
+        if (trace := tracing()) is not None:
+            trace.depends(vars(self), "training")
+        return bool(vars(self).get("training", True))
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        vars(self)["training"] = mode
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output: for each module to define."""
@@ -149,6 +158,11 @@ def _held(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(i), item) for i, item in enumerate(value))
     elif isinstance(value, dict):
         yield from ((str(key), item) for key, item in value.items())
+
+
+def walk(value: Any) -> Iterator[tuple[str, Any]]:
+    """The modules and tensors in a module or container, each once, with their dotted names."""
+    return _walk(value, "", set())
 
 
 def _walk(value: Any, path: str, seen: set[int], kinds: Any = (Module, Tensor)) -> Iterator[tuple[str, Any]]:

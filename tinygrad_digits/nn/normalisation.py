@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from ..ops.indexing import operand
 from ..ops.neural import rows
 from ..ops.normalisation import affine, moments, standardised
-from ..tensor import Tensor, tensor
+from ..tensor import Tensor, no_grad, tensor
 from .module import Module
 
 
@@ -103,7 +103,7 @@ class _BatchNorm(_Normalisation):
         if not self.training:
             scale = self.weight / np.sqrt(self.running_var + self.eps)
             return affine(x, scale, self.bias - self.running_mean * scale)
-        self._follow(rows(np.asarray(x.detach() if isinstance(x, Tensor) else x)))
+        self._follow(rows(x.detach() if isinstance(x, Tensor) else x))
         return affine(standardised(x, axis=0, eps=self.eps), self.weight, self.bias)
 
     def _follow(self, x: Any) -> None:
@@ -113,9 +113,10 @@ class _BatchNorm(_Normalisation):
                 f"{type(self).__name__}({self.extra_repr()}) in training needs at least 2 values of each feature to "
                 f"have a variance, and was given {len(x)}: take larger batches, or call eval() to use the averages"
             )
-        _, mean, variance = moments(x, 0)
-        for average, new in (self.running_mean, mean), (self.running_var, variance * (len(x) / (len(x) - 1))):
-            average.data = (1 - self.momentum) * average.numpy() + self.momentum * new
+        with no_grad():
+            _, mean, variance = moments(x, 0)
+            for average, new in (self.running_mean, mean), (self.running_var, variance * (len(x) / (len(x) - 1))):
+                average.data = (1 - self.momentum) * average + self.momentum * new
 
 
 class BatchNorm1d(_BatchNorm):

@@ -32,7 +32,8 @@ def standardised(x, *, axis, eps):
     They are divided by the square root of their variance and ``eps``.
     """
     centred, _, variance = moments(rows(x), axis)
-    return np.multiply(centred, 1 / np.sqrt(variance + eps), centred).reshape(x.shape)
+    centred *= 1 / np.sqrt(variance + eps)
+    return centred.reshape(x.shape)
 
 
 def slope_of_standardised(g, out, x, axis, eps):
@@ -46,7 +47,10 @@ def slope_of_standardised(g, out, x, axis, eps):
 def affine(x, scale, shift):
     """``x * scale + shift`` for x of shape (…, features), and a scale and shift for each feature."""
     out = x * scale
-    return np.add(out, shift, out) if out.dtype == shift.dtype else out + shift
+    if out.dtype != shift.dtype:
+        return out + shift
+    out += shift
+    return out
 
 
 # fmt: off

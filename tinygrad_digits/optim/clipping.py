@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..autodiff import describe
-from ..tensor import Tensor, asarray
+from ..tensor import Tensor, asarray, run, tracing
 
 
 def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
@@ -26,7 +25,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     Returns
     -------
     float
-        The norm before. What keeps within bounds is not changed at all.
+        The norm before (in a step that is being compiled, a Tensor). What keeps within bounds is not changed at all.
 
     Raises
     ------
@@ -51,11 +50,15 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm(max_norm={max_norm}): it must be more than 0")
     found = _with_gradients("clip_grad_norm", params)
-    norm = hypot(*map(_norm, found))
+    norm = run(_norm_of, *[p.grad for p in found])
+    if tracing() is not None:
+        for p in found:
+            p.grad = p.grad * (max_norm / np.maximum(norm, max_norm)).astype(p.dtype)
+        return norm
     if norm > max_norm:
         for p in found:
-            _change(p, lambda g, out: np.multiply(g, max_norm / norm, out))
-    return norm
+            _change(p, lambda g, out: np.multiply(g, float(max_norm / norm), out))
+    return float(norm)
 
 
 def clip_grad_value(params: Iterable[Tensor], limit: float) -> None:
@@ -85,7 +88,7 @@ def clip_grad_value(params: Iterable[Tensor], limit: float) -> None:
     if not limit > 0:
         raise ValueError(f"clip_grad_value(limit={limit}): it must be more than 0")
     for p in _with_gradients("clip_grad_value", params):
-        _change(p, lambda g, out: np.clip(g, -limit, limit, out))
+        _change(p, lambda g, out: np.clip(g, -limit, limit, out=out))
 
 
 def _with_gradients(clip: str, params: Iterable[Tensor]) -> list[Tensor]:
@@ -99,17 +102,22 @@ def _with_gradients(clip: str, params: Iterable[Tensor]) -> list[Tensor]:
     return [p for p in params if p.grad is not None]
 
 
-def _change(p: Tensor, function: Callable[[NDArray[Any], NDArray[Any] | None], Any]) -> None:
+def _change(p: Tensor, function: Callable[[Any, NDArray[Any] | None], Any]) -> None:
     """Write what a function makes of a gradient in its place. A recorded one stays as it is, for its graph's sake."""
     if isinstance(p.grad, Tensor):
-        p.grad = asarray(function(p.grad.numpy(), None))
+        p.grad = asarray(function(p.grad if tracing() is not None else p.grad.numpy(), None))
     else:
         function(p.grad, p.grad)
 
 
-def _norm(p: Tensor) -> float:
+def _norm_of(*gradients: Any) -> np.float64:
+    """The square root of the sum of all gradients' squares."""
+    return np.float64(hypot(*map(_norm, gradients)))
+
+
+def _norm(g: Any) -> float:
     """The square root of the sum of a gradient's squares."""
-    flat = np.asarray(p.grad.detach() if isinstance(p.grad, Tensor) else p.grad).reshape(-1)
+    flat = np.asarray(g.detach() if isinstance(g, Tensor) else g).reshape(-1)
     bounds = np.finfo(flat.dtype)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         square = float(flat.dot(flat))
@@ -117,5 +125,8 @@ def _norm(p: Tensor) -> float:
         return square**0.5
     top = float(np.max(np.abs(flat), initial=0))
     if not isfinite(top):
-        raise ValueError(f"clip_grad_norm: the gradient of {describe(p)} has {top} in it. Try a lower learning rate")
+        raise ValueError(
+            f"clip_grad_norm: the gradient of the tensor of shape {g.shape} and dtype {g.dtype} has {top} in it. Try a "
+            "lower learning rate"
+        )
     return top and top * float(np.linalg.norm(flat.astype(float) / top))  # the squares were out of the dtype's range

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autodiff import describe
-from ..tensor import Tensor
+from ..tensor import Tensor, tracing
 
 Array = NDArray[Any]
 
@@ -100,14 +100,26 @@ class Optimizer:
     def __init__(self, params: Iterable[Tensor] | Iterable[Mapping[str, Any]], **settings: Any) -> None:
         self._defaults = settings
         self.params: list[Tensor] = []
-        self.param_groups: list[dict[str, Any]] = []
-        self.slots: list[list[Slot]] = []
+        self._groups: list[dict[str, Any]] = []
+        self._slots: list[list[Slot]] = []
         single = isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable)
         groups: Any = params if single else list(params)
         if not (isinstance(groups, list) and any(isinstance(group, Mapping) for group in groups)):
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of parameters with their settings."""
+        trace = tracing()
+        return self._groups if trace is None else trace.groups(self._groups)
+
+    @property
+    def slots(self) -> list[list[Slot]]:
+        """For each group: each parameter, scratch memory for it, and what is kept for it between steps."""
+        trace = tracing()
+        return self._slots if trace is None else trace.slots(self._slots)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Take over more parameters, with settings of their own.
@@ -132,8 +144,8 @@ class Optimizer:
         params = _trainable(group["params"], self.params)
         settings = self._checked({**self._defaults, **{n: v for n, v in group.items() if n != "params"}})
         self.params += params
-        self.param_groups.append({"params": params, **settings})
-        self.slots.append([(p, [], {}) for p in params])
+        self._groups.append({"params": params, **settings})
+        self._slots.append([(p, [], {}) for p in params])
         self._share_scratch()
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +163,8 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients, before `backward` adds new ones."""
+        if (trace := tracing()) is not None:
+            trace.forget(self.params)
         for p in self.params:
             p.grad = None
 
@@ -260,6 +274,11 @@ def _trainable(params: Any, others: list[Tensor]) -> list[Tensor]:
     if len({id(p) for p in found + others}) < len(found) + len(others):
         raise ValueError("the optimizer was given a parameter twice, and would update it twice: list it once")
     return found
+
+
+def number(setting: Any, dtype: np.dtype[Any]) -> Any:
+    """A setting as an array without axes: NumPy takes twice as long with a Python number."""
+    return np.array(setting, dtype) if isinstance(setting, float) else setting
 
 
 def zeros(state: dict[str, Any], what: str, x: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .optimizer import Optimizer, Setting, zeros
+from .optimizer import Optimizer, Setting, number, zeros
 
 
 class SGD(Optimizer):
@@ -85,11 +85,11 @@ class SGD(Optimizer):
                     g = g._array
                 if scratch.dtype is not dtype:
                     dtype = scratch.dtype
-                    lr = np.array(group["lr"], dtype)  # NumPy takes twice as long with a Python number
+                    lr = number(group["lr"], dtype)
                     if momentum:
-                        momentum = np.array(group["momentum"], dtype)
+                        momentum = number(group["momentum"], dtype)
                     if decay:
-                        decay = np.array(group["weight_decay"], dtype)
+                        decay = number(group["weight_decay"], dtype)
                 x, rate = p._now(), lr
                 if decay:
                     g = np.add(g, np.multiply(x, decay, scratch), scratch)
