@@ -7,14 +7,17 @@ from .ops.activations import elu, gelu, leaky_relu, log_sigmoid, selu, silu, sof
 from .ops.convolution import avg_pool2d, conv2d, max_pool2d
 from .ops.indexing import index_update
 from .ops.neural import log_softmax, logsumexp, relu, sigmoid, softmax
+from .program import CompileError, compile
 from .tensor import Tensor, apply, asarray, is_recording, no_grad, tensor
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
+    "CompileError",
     "Tensor",
     "apply",
     "asarray",
     "avg_pool2d",
+    "compile",
     "conv2d",
     "defvjp",
     "elu",

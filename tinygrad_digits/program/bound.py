@@ -1,0 +1,251 @@
+"""A program bound to the arrays that its states have now, and the function that decides whether to run it."""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..autodiff import LEAF, name
+from ..nn.module import Module
+from ..optim import Optimizer
+from ..tensor import Tensor, _new
+from .emit import Source
+from .ir import Program, Scalar, Value, mapped, values_in
+from .memory import plan
+from .passes import Pass
+from .trace import Slot, Trace
+
+MISS = object()
+"""What a program returns that is not for these arguments, or not for what the model has become."""
+
+
+class Bound:
+    """A compiled program, with all that it must look at before it runs, and tell afterwards."""
+
+    call: Callable[..., Any]
+    run: Callable[..., Any]
+
+    def __init__(
+        self,
+        step: Callable[..., Any],
+        trace: Trace,
+        raw: Program,
+        passes: Mapping[str, Pass],
+        bindings: list[Any],
+        given: list[Any],
+    ) -> None:
+        self.raw, self.program = raw, raw
+        for one in passes.values():
+            self.program = one(self.program)
+        self.plan = plan(self.program)
+        self.source = Source(self.program, self.plan, name(step))
+        self.code = builtins.compile(self.source.text, f"<program of {name(step)}>", "exec")
+        self.title = name(step)
+        self.trace, self.given = trace, given
+        self.bindings = [(owner, key, value) for owner, key, value in bindings if isinstance(value, WATCHED)]
+        self.owners = list(_owners([value for _, _, value in bindings] + given, trace))
+
+    # ------------------------------------------------------------------------------------------------------- to run it
+
+    def bind(self) -> None:
+        """Make the program's memory, beside the arrays that its states have now."""
+        self.arrays = [self._array_of(value, value.source) for value in self.source.states]
+        self.run = self.instance(self.source.text, self.arrays)
+        self.call = self._caller()
+
+    def instance(self, text: str, arrays: list[NDArray[Any]], **more: Any) -> Callable[..., Any]:
+        """The function that a source defines, over memory of its own and the arrays of states."""
+        space = {**self.source.objects, **more}
+        exec(self.code if text == self.source.text else text, space)
+        made: Callable[..., Any] = space["program"](arrays)
+        return made
+
+    def _array_of(self, value: Value, slot: Slot) -> NDArray[Any]:
+        if slot.kept is not None:
+            array = slot.kept.get(slot.key)
+            if array is None:
+                array = slot.kept[slot.key] = np.zeros(value.shape, value.dtype)
+            return array
+        tensor = slot.tensor
+        assert tensor is not None
+        others = tensor in self.trace.assigned and tensor._lent is not None
+        if value in self.program.writes and (others or not tensor._array.flags.writeable):
+            tensor._array, tensor._lent = tensor._array.copy(), None  # as assigning its data does
+        return tensor._array
+
+    def again(self, *args: Any) -> Any:
+        """Look at what the states' arrays are now, and run the program on them."""
+        self.bind()
+        return self.call(*args)
+
+    # ------------------------------------------------------------------------------------------ to see whether it fits
+
+    def _caller(self) -> Callable[..., Any]:
+        """A function written out for this program: it sees whether all is as it was, runs it, tells what changed."""
+        names = _Names(np=np, MISS=MISS, run=self.run, bound=self, LEAF=LEAF, ndarray=np.ndarray)
+        arguments = [f"a{i}" for i in range(len(self.given))]
+        converted, tests, passed = self._looks_at_arguments(names)
+        tests += self._looks_around(names)
+        seen, ran = [], []
+        states = list(enumerate(zip(self.source.states, self.arrays, strict=True)))
+        for i, (value, array) in states:
+            names.space[f"v{i}"] = array
+            slot = value.source
+            if slot.kept is not None:
+                seen.append(f"{names(slot.kept)}.get({slot.key!r}) is v{i}")
+                continue
+            tensor = names(slot.tensor)
+            tests.append(f"{tensor}._recipe is {'LEAF' if slot.tensor._recipe is LEAF else None}")
+            seen.append(f"{tensor}._array is v{i}")
+            if value in self.program.writes:
+                ran.append(f"{tensor}._array = v{i} = v{i}.view()")  # a new version, for who has recorded the old one
+        lent = [names(v.source.tensor) for v in self.program.writes if v.source.tensor is not None]
+        if lent:
+            ran.append(f"if not ({' and '.join(f'{t}._lent is None' for t in lent)}): bound.lent()")
+        for count in self.trace.counts.values():
+            assert count.place is not None
+            ran.append(f"{names(count.place[0])}[{count.place[1]!r}] = {_number(count, names)}")
+        ran += [f"{names(p)}.grad = None" for p, (zeroed, _) in self.trace.gradients.items() if zeroed]
+        results = len(list(values_in(self.program.results)))
+        for i, (tensor, added) in enumerate(self.program.gradients.values()):
+            ran.append(f"bound.leave({names(tensor)}, found[{results + i}], {added})")
+        tests = list(dict.fromkeys(tests))
+        lines = [
+            f"def call({', '.join(arguments)}):",
+            f"    global {', '.join(f'v{i}' for i, _ in states)}" if states else "    pass",
+            *(f"    {text}" for text in converted),
+            *([f"    if not ({' and '.join(tests)}):", "        return MISS"] if tests else []),
+            *(
+                [f"    if not ({' and '.join(seen)}):", f"        return bound.again({', '.join(arguments)})"]
+                if seen
+                else []
+            ),
+            f"    found = run({', '.join(passed)})",
+            *(f"    {text}" for text in ran),
+            f"    return {self._returned(results)}",
+        ]
+        exec("\n".join(lines), names.space)
+        made: Callable[..., Any] = names.space["call"]
+        return made
+
+    def _looks_at_arguments(self, names: _Names) -> tuple[list[str], list[str], list[str]]:
+        """What to make of arguments, what must hold of them, and what is passed on."""
+        converted, tests, passed = [], [], []
+        inputs = iter(self.program.inputs)
+        for i, a in enumerate(self.given):
+            if isinstance(a, Tensor):
+                value = next(inputs)
+                converted.append(f"if type(a{i}) is not ndarray: a{i} = bound.array(a{i})")
+                tests.append(f"a{i}.shape == {value.shape} and a{i}.dtype is {names(value.dtype)}")
+                passed.append(f"a{i}")
+            elif isinstance(a, int | float | str | type(None)):
+                tests.append(f"type(a{i}) is {names(type(a))} and a{i} == {names(a)}")
+            else:
+                tests.append(f"a{i} is {names(a)}")
+        return converted, tests, passed
+
+    def _looks_around(self, names: _Names) -> list[str]:
+        """What must hold of all that the step found outside."""
+        tests = []
+        for owner, key, value in [*self.bindings, *self.owners]:
+            place = f"{names(owner)}.get({key!r})" if isinstance(owner, dict) else f"{names(owner)}.cell_contents"
+            tests.append(f"{place} is {names(value)}")
+        for owner, key, value in self.trace.modes.values():
+            tests.append(f"{names(owner)}.get({key!r}, True) == {names(value)}")
+        for op, operands, answer in self.trace.guards:
+            texts = [_number(a, names) for a in operands]
+            if op is operator.truth:
+                tests.append(texts[0] if answer else f"not {texts[0]}")
+            else:
+                tests.append(f"{names(op)}({', '.join(texts)}) == {names(answer)}")
+        left = {tensor for tensor, _ in self.program.gradients.values()}
+        for p, (zeroed, _) in self.trace.gradients.items():
+            if not zeroed and p not in left:
+                tests.append(f"({names(p)}.grad is None or bound.refuse_gradient({names(p)}))")
+        return tests
+
+    def _returned(self, count: int) -> str:
+        results = self.program.results
+        if isinstance(results, Value):
+            return "bound.tensor(found[0])"
+        return "bound.nested(found)" if count or results is not None else "None"
+
+    # ---------------------------------------------------------------------------------------------- what the call calls
+
+    def lent(self) -> None:
+        """Note what is now in arrays that somebody else holds, too."""
+        for value in self.program.writes:
+            tensor = value.source.tensor
+            if tensor is not None and tensor._lent is not None:
+                tensor._lent = tensor._array.tobytes()
+
+    def refuse_gradient(self, tensor: Tensor) -> None:
+        """Complain of a gradient that would have to be added to."""
+        raise RuntimeError(
+            f"{self.title} updates a parameter of shape {tensor.shape} by its gradient, and one of before is still "
+            "there: call optimizer.zero_grad() in the step, before backward()"
+        )
+
+    @staticmethod
+    def array(a: Any) -> Any:
+        """The array of an argument."""
+        return a._now() if isinstance(a, Tensor) else np.asarray(a)
+
+    @staticmethod
+    def tensor(array: NDArray[Any]) -> Tensor:
+        """A result, out of reach of the program."""
+        return _new(array.copy())
+
+    def nested(self, found: Any) -> Any:
+        """The results, nested as the step returns them."""
+        arrays = iter(found)
+        return mapped(self.program.results, Value, lambda _: _new(next(arrays).copy()))
+
+    @staticmethod
+    def leave(tensor: Tensor, g: NDArray[Any], added: bool) -> None:
+        """Leave a gradient in its place."""
+        tensor.grad = g.copy() if not added or tensor.grad is None else tensor.grad + g
+
+
+WATCHED = (Module, Optimizer, Tensor, np.ndarray, list, tuple, dict)
+
+
+class _Names:
+    """Names for what a function that is written out refers to."""
+
+    def __init__(self, **known: Any) -> None:
+        self.space = known
+        self.known: dict[int, str] = {}
+
+    def __call__(self, thing: Any) -> str:
+        """The name of a thing."""
+        if id(thing) not in self.known:
+            found = self.known[id(thing)] = f"o{len(self.space)}"
+            self.space[found] = thing
+        return self.known[id(thing)]
+
+
+def _number(a: Any, names: _Names) -> str:
+    """A number as Python computes it."""
+    if not isinstance(a, Scalar):
+        return repr(a) if type(a) in (int, float) else names(a)
+    if a.op is None:
+        owner, key = a.args
+        return f"{names(owner)}[{key[0]!r}][{key[1]}]" if isinstance(key, tuple) else f"{names(owner)}.get({key!r}, 0)"
+    return f"{names(a.op)}({', '.join(_number(x, names) for x in a.args)})"
+
+
+def _owners(things: list[Any], trace: Trace) -> Any:
+    """Where modules hold other modules, and the tensors that the step used."""
+    for thing in things:
+        if isinstance(thing, Module):
+            for module in thing.modules():
+                for key, value in vars(module).items():
+                    used = not isinstance(value, Tensor) or value in trace.states
+                    if isinstance(value, WATCHED) and used:
+                        yield vars(module), key, value

@@ -1,0 +1,341 @@
+"""compile: a step that is traced once for each kind of arguments, and run as a program from then on."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from functools import update_wrapper
+from types import CellType
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import name
+from ..nn.module import Module, walk
+from ..optim import Optimizer
+from ..tensor import Tensor, _new, recording, traced_by, tracing
+from . import report
+from .bound import MISS, Bound
+from .ir import Value, mapped
+from .passes import PASSES, Pass
+from .trace import CompileError, Trace
+
+KEPT = 8
+"""How many programs of a step are kept."""
+
+
+def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[str, Pass] = PASSES) -> Compiled:
+    """Make a training step run as the straight-line NumPy that it comes down to.
+
+    The first call with arguments of some shapes and dtypes runs the step as it is, and records every operation that
+    Tensors pass through, the backward sweep's and the optimizer's included. Later calls run the program made of these:
+    one line of NumPy after another, in memory that is kept. Arguments are arrays or Tensors; what else is passed
+    (numbers, strings, None) is part of the program. Parameters, what optimizers keep, running statistics and random
+    generators are read and written in place; an optimizer's settings are looked up at each call, so that a schedule may
+    change them. A module's mode, or a parameter that was replaced, makes another program.
+
+    Parameters
+    ----------
+    step : callable
+        What to compile: it may compute a loss, call ``backward()``, and have optimizers take a step, or only some of
+        that. It must not branch on values, nor change anything beside Tensors and optimizers: Python code runs at the
+        first call only. What it returns are Tensors, in tuples, lists and dicts, or None.
+    debug : bool
+        Run the step beside the program at each call, and raise at the first line whose values differ.
+    passes : mapping of str to callable
+        What is done to the program, in order; to switch one off, leave it out:
+        ``{**tg.program.PASSES, "hoist": lambda program: program}``.
+
+    Returns
+    -------
+    Compiled
+        It is called as the step is.
+
+    Raises
+    ------
+    CompileError
+        At the first call, if a value leaves the step (``float``, ``bool``, ``.data``, ``np.asarray`` of a Tensor), a
+        shape depends on values, or a gradient is used that was computed outside. The message names the line. Nothing
+        has been changed then.
+
+    Notes
+    -----
+    Gradients that an optimizer in the step has used are not kept: ``grad`` is None afterwards. Others are left there.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = tg.optim.SGD([w], lr=0.1)
+    >>> @tg.compile
+    ... def step(x):
+    ...     loss = np.sum((w - x) ** 2)
+    ...     optimizer.zero_grad()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> [round(step(np.zeros(2)).item(), 3) for _ in range(3)]
+    [5.0, 3.2, 2.048]
+    """
+    return Compiled(step, debug, passes)
+
+
+class Compiled:
+    """What `compile` returns: a step with a program for each kind of arguments it has been called with.
+
+    Attributes
+    ----------
+    source : str
+        The program that ran last, as Python.
+    """
+
+    def __init__(self, step: Callable[..., Any], debug: bool, passes: Mapping[str, Pass]) -> None:
+        if not callable(step):
+            raise TypeError(f"compile takes a function, and was given {step!r:.50}")
+        self.step, self.debug, self.passes = step, debug, passes
+        self._programs: OrderedDict[Any, list[Bound]] = OrderedDict()
+        self._lock = threading.RLock()
+        self._last: Callable[..., Any] = _none
+        update_wrapper(self, step)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the step."""
+        with self._lock:
+            if kwargs or (results := self._last(*args)) is MISS:
+                return self._find(args, kwargs)
+            return results
+
+    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if tracing() is not None:  # as part of another step
+            return self.step(*args, **kwargs)
+        key = _signature(self.step, args, kwargs)
+        arguments = (*args, *kwargs.values())
+        bound = self._programs.setdefault(key, [])
+        self._programs.move_to_end(key)
+        for one in bound:
+            if (results := one.call(*arguments)) is not MISS:
+                break
+        else:
+            results, one = traced(self.step, args, kwargs, self.passes)
+            bound.insert(0, one)
+            self._forget()
+        if self.debug:
+            one.call = _debugged(self, one, key)
+        self._last = one.call if not kwargs else _none
+        return results
+
+    def _forget(self) -> None:
+        """Keep some programs only."""
+        while sum(map(len, self._programs.values())) > KEPT:
+            oldest = next(iter(self._programs.values()))
+            if oldest:
+                oldest.pop()
+            else:
+                self._programs.popitem(last=False)
+
+    def _newest(self) -> Bound:
+        for bound in reversed(self._programs.values()):
+            if bound:
+                return bound[0]
+        raise RuntimeError(f"{name(self.step)} has not been called yet: a program is made for the arguments it gets")
+
+    @property
+    def source(self) -> str:
+        """The program that ran last, as Python."""
+        return self._newest().source.text
+
+    def explain(self, *args: Any, repeat: int = 100) -> str:
+        """Say what each line of the program costs: operations, bytes, and the time it takes, measured.
+
+        Parameters
+        ----------
+        *args
+            Arguments as of a call. The program is run on them, on copies of its states: the model does not change.
+        repeat : int
+            How many runs the times are the medians of.
+
+        Returns
+        -------
+        str
+            A table, and the sums: flops, bytes read and written, memory kept.
+        """
+        return report.explain(self._newest(), args, repeat)
+
+    def draw(self, *args: Any, repeat: int = 100) -> Any:
+        """Draw the program: what each line takes, and what is in which memory meanwhile. It takes matplotlib.
+
+        Parameters and cost are those of `explain`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return report.draw(self._newest(), args, repeat)
+
+
+def _none(*args: Any) -> Any:
+    return MISS
+
+
+def _debugged(compiled: Compiled, bound: Bound, key: Any) -> Callable[..., Any]:
+    call = bound.call
+
+    def checked(*args: Any) -> Any:
+        report.compare(bound, lambda: traced(compiled.step, args, {}, compiled.passes, commit=False)[1], args)
+        return call(*args)
+
+    return checked
+
+
+def _signature(step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a program is made for."""
+
+    def kind(a: Any) -> Any:
+        if isinstance(a, np.ndarray | Tensor):
+            return a.shape, a.dtype
+        if isinstance(a, list | tuple | dict | set):
+            raise CompileError(f"{name(step)} was given a {type(a).__name__}: give arrays as arguments of their own")
+        return type(a), a
+
+    return tuple(map(kind, args)), tuple((k, kind(v)) for k, v in kwargs.items())
+
+
+def traced(
+    step: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    passes: Mapping[str, Pass],
+    *,
+    commit: bool = True,
+) -> tuple[Any, Bound]:
+    """Run a step for real; its results, and the program of what it did."""
+    bindings = list(_bindings(step))
+    trace = Trace(_names([value for _, _, value in bindings] + [*args, *kwargs.values()]))
+    words = list(_argument_names(step, args, kwargs))
+
+    def shown(a: Any, called: str) -> Any:
+        if isinstance(a, Tensor):
+            if a.requires_grad:
+                raise CompileError(
+                    f"{name(step)} was given a tensor that requires a gradient, as {called}: let the step find it "
+                    "where it is defined, or give it x.detach()"
+                )
+            return trace.input(a._now(), called)
+        return trace.input(a, called) if isinstance(a, np.ndarray) else a
+
+    given = [shown(a, called) for a, called in zip((*args, *kwargs.values()), words, strict=True)]
+    outside = list(_outside(bindings))
+    before = [_state_of(thing) for thing in outside]
+    try:
+        with traced_by(trace), recording(True):
+            returned = step(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+        for thing, state in zip(outside, before, strict=True):
+            if _state_of(thing) != state:
+                raise CompileError(_changed(step, thing))
+        results = mapped(returned, Tensor | np.ndarray, trace._read)
+        _check_results(step, results)
+        raw = trace.program(results)
+        arrays = mapped(
+            returned, Tensor | np.ndarray, lambda a: _new(np.array(a._array if isinstance(a, Tensor) else a))
+        )
+        made = Bound(step, trace, raw, passes, bindings, given)
+    except BaseException:
+        trace.undo()
+        raise
+    if commit:
+        trace.commit()
+        trace.rest()
+        made.bind()
+    else:
+        trace.undo()
+    return arrays, made
+
+
+def _check_results(step: Callable[..., Any], results: Any) -> None:
+    if isinstance(results, dict):
+        results = list(results.values())
+    if isinstance(results, list | tuple):
+        for item in results:
+            _check_results(step, item)
+    elif results is not None and not isinstance(results, Value):
+        raise CompileError(
+            f"{name(step)} returns a {type(results).__name__}, which would be the same at each call: let it return "
+            "Tensors, in tuples, lists or dicts, or nothing"
+        )
+
+
+def _argument_names(step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[str]:
+    code = getattr(step, "__code__", None)
+    known = code.co_varnames[: code.co_argcount] if code is not None else ()
+    for i, _ in enumerate(args):
+        yield known[i] if i < len(known) else f"x{i}"
+    yield from kwargs
+
+
+Binding = tuple[Any, str, Any]
+
+
+def _bindings(step: Any) -> Iterator[Binding]:
+    """The variables outside a function that it uses: where they are found, their names, and what they are."""
+    code = getattr(step, "__code__", None)
+    if code is None:
+        return
+    for free, cell in zip(code.co_freevars, step.__closure__ or (), strict=True):
+        yield cell, free, cell.cell_contents
+    for used in code.co_names:
+        if used in step.__globals__:
+            yield step.__globals__, used, step.__globals__[used]
+
+
+def _names(things: list[Any]) -> dict[int, str]:
+    """What people call the tensors that modules and containers hold."""
+    names: dict[int, str] = {}
+    modules = [thing for thing in things if isinstance(thing, Module)]
+    for thing in modules + [thing for thing in things if isinstance(thing, list | tuple | dict)]:
+        for place, item in walk(thing):
+            if isinstance(item, Tensor):
+                names.setdefault(id(item), place)
+    for thing in things:
+        if isinstance(thing, Optimizer):
+            for i, p in enumerate(thing.params):
+                names.setdefault(id(p), f"parameter.{i}")
+    return names
+
+
+LARGEST = 1_000_000
+"""Arrays from outside with more elements than this are not compared before and after."""
+
+
+def _outside(bindings: list[Binding]) -> Iterator[Any]:
+    """What a step might change without the trace's knowing: arrays and generators that it uses, and Python's own."""
+    yield random
+    yield np.random
+    for _, _, value in bindings:
+        if isinstance(value, np.random.Generator) or (isinstance(value, np.ndarray) and value.size <= LARGEST):
+            yield value
+
+
+def _state_of(thing: Any) -> Any:
+    if thing is random:
+        return random.getstate()
+    if thing is np.random:
+        return [part.tobytes() if isinstance(part, np.ndarray) else part for part in np.random.get_state()]  # noqa: NPY002
+    return thing.tobytes() if isinstance(thing, np.ndarray) else thing.bit_generator.state
+
+
+def _changed(step: Callable[..., Any], thing: Any) -> str:
+    if isinstance(thing, np.ndarray):
+        return (
+            f"{name(step)} writes to an array from outside, of shape {thing.shape}: Python code runs at the first call "
+            "only. Make it a tensor and assign its data, or write to it outside of the step"
+        )
+    what = "Python's random" if thing is random else "np.random" if thing is np.random else "a Generator"
+    return (
+        f"{name(step)} draws random numbers from {what}: the program would use the same ones for ever. Pass them as "
+        "arguments, or use layers that draw, such as tg.nn.Dropout"
+    )
+
+
+__all__ = ["CellType", "Compiled", "compile"]

@@ -1,0 +1,92 @@
+"""What a program's lines call beside NumPy's own functions: small ones that write to memory that is there."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import into
+
+add_reduce, multiply_reduce = np.add.reduce, np.multiply.reduce
+maximum_reduce, minimum_reduce = np.maximum.reduce, np.minimum.reduce
+
+REDUCES = {
+    add_reduce: "np.add.reduce",
+    multiply_reduce: "np.multiply.reduce",
+    maximum_reduce: "np.maximum.reduce",
+    minimum_reduce: "np.minimum.reduce",
+}
+
+VIEWS = {np.reshape, np.transpose, np.swapaxes, np.moveaxis, np.expand_dims, np.broadcast_to, np.flip, operator.getitem}
+"""Functions that look at the same memory in another way, where that can be done."""
+
+WITH_OUT = {np.matmul, np.dot, np.take, np.concatenate, np.stack, np.einsum, np.cumsum, np.cumprod, np.clip, np.round}
+WITH_OUT |= {np.outer, np.choose, *REDUCES}
+"""Functions with ``out=`` that must not be an argument's memory."""
+
+
+def gathered(x: Any, index: Any) -> Any:
+    """``x[index]``, rows of an array that are known to be there."""
+    return x[index]
+
+
+def within(index: Any, length: int) -> Any:
+    """Whole numbers that count rows of an array: none counts from the end, and all are there.
+
+    `numpy.take` would ask so itself, but then it copies all that it writes once more.
+    """
+    if not index.size:
+        return index
+    if index.size <= 64:
+        numbers = index.ravel().tolist()
+        low, high = min(numbers), max(numbers)
+    else:
+        low, high = index.min(), index.max()
+    if low < -length or high >= length:
+        raise IndexError(f"index {high if high >= length else low} is out of bounds for {length} rows")
+    return index % length if low < 0 else index
+
+
+def picked(x: Any, columns: Any) -> Any:
+    """One element of each row."""
+    return x[np.arange(len(x)), columns]
+
+
+def picked_into(out: Any, x: Any, columns: Any) -> None:
+    """One element of each row."""
+    out[...] = x[np.arange(len(x)), columns]
+
+
+def bits(mask: Any, itemsize: int) -> Any:
+    """Truths as whole numbers: all bits set, or none."""
+    return -mask.astype(f"i{itemsize}")
+
+
+def bits_into(out: Any, mask: Any, itemsize: int) -> None:
+    """Truths as whole numbers: all bits set, or none."""
+    np.copyto(out, mask)
+    np.negative(out, out)
+
+
+def masked(x: Any, bits: Any) -> Any:
+    """``np.where(mask, x, 0)``, in a third of its time, by the mask's `bits`."""
+    return np.bitwise_and(x.view(bits.dtype), bits).view(x.dtype)
+
+
+def masked_into(out: Any, x: Any, bits: Any) -> None:
+    """``np.where(mask, x, 0)``, in a third of its time, by the mask's `bits`."""
+    np.bitwise_and(x.view(bits.dtype), bits, out=out.view(bits.dtype))
+
+
+def copied_into(out: Any, x: Any, dtype: Any = None) -> None:
+    """A copy, in another dtype if that is what there is room for."""
+    np.copyto(out, x, casting="unsafe")
+
+
+KERNELS = {gathered: None, picked: picked_into, bits: bits_into, masked: masked_into}
+IN_PLACE = {masked}
+"""Kernels whose result may take the place of their first argument."""
+
+INTO = into | KERNELS

@@ -1,0 +1,415 @@
+"""Passes: functions from program to program, each of which makes it better in one way."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import kernels
+from .ir import Line, Program, Scalar, Value, combined, mapped, values_in
+from .kernels import VIEWS
+
+Pass = Callable[[Program], Program]
+
+REDUCTIONS: dict[Any, Any] = {
+    np.sum: kernels.add_reduce,
+    np.max: kernels.maximum_reduce,
+    np.min: kernels.minimum_reduce,
+    np.prod: kernels.multiply_reduce,
+}
+
+
+def lower(program: Program) -> Program:
+    """Put each operation in terms of functions that can write their result to memory that is there."""
+    lines: list[Line] = []
+    renamed: dict[Value, Value] = {}
+
+    def emit(like: Line, op: Any, *args: Any, out: Value | None = None, dtype: Any = None, shape: Any = None) -> Value:
+        assert like.out is not None
+        if out is None:
+            out = Value("computed", like.out.shape if shape is None else shape, np.dtype(dtype or like.out.dtype))
+        lines.append(Line(op, args, {}, out, like.note, like.errors))
+        return out
+
+    for line in program.lines:
+        line = line.changed(lambda v: renamed.get(v, v))
+        op, args, kwargs, out = line.op, line.args, line.kwargs, line.out
+        if op in (operator.ge, operator.gt, operator.le, operator.lt, operator.eq, operator.ne):
+            line = Line(COMPARISONS[op], args, kwargs, out, line.note, line.errors)
+        elif out is None:
+            pass
+        elif op in REDUCTIONS and not kwargs.keys() - {"axis", "keepdims", "initial"} and len(args) <= 2:
+            axis = args[1] if len(args) > 1 else kwargs.get("axis")
+            given = {"keepdims": True} if kwargs.get("keepdims") else {}
+            if out.size == 0 and "initial" in kwargs:
+                given["initial"] = kwargs["initial"]
+            line = Line(REDUCTIONS[op], args[:1], {"axis": axis, **given}, out, line.note, line.errors)
+        elif op is np.mean and not kwargs.keys() - {"axis", "keepdims"} and len(args) <= 2 and out.dtype.kind == "f":
+            axis = args[1] if len(args) > 1 else kwargs.get("axis")
+            given = {"keepdims": True} if kwargs.get("keepdims") else {}
+            total = Value("computed", out.shape, out.dtype)
+            lines.append(Line(kernels.add_reduce, args[:1], {"axis": axis, **given}, total, line.note, line.errors))
+            line = Line(np.divide, (total, float(args[0].size // max(out.size, 1))), {}, out, line.note, line.errors)
+        elif op is np.where and len(args) == 3 and _zero(args[2]) and _maskable(args[0], args[1], out):
+            bits = emit(line, kernels.bits, args[0], out.dtype.itemsize, dtype=f"i{out.dtype.itemsize}")
+            line = Line(kernels.masked, (args[1], bits), {}, out, line.note, line.errors)
+        elif op is operator.getitem and isinstance(args[0], Value):
+            line = _gathered(line, emit) or line
+        elif op is np.dot and all(isinstance(a, Value) and a.shape for a in args) and len(args[1].shape) <= 2:
+            line = Line(np.matmul, args, kwargs, out, line.note, line.errors)
+        elif op is np.take and isinstance(args[0], Value) and len(args) <= 3:
+            axis = args[2] if len(args) > 2 else kwargs.get("axis")
+            if axis == 0 and not kwargs.keys() - {"axis"} and isinstance(args[1], Value) and args[1].dtype.kind in "iu":
+                line = _rows(line, emit, *args[:2])
+        elif op is np.squeeze:
+            line = Line(np.reshape, (args[0], out.shape), {}, out, line.note, line.errors)
+        lines.append(line)
+    return program.with_lines(lines)
+
+
+COMPARISONS = {
+    operator.ge: np.greater_equal,
+    operator.gt: np.greater,
+    operator.le: np.less_equal,
+    operator.lt: np.less,
+    operator.eq: np.equal,
+    operator.ne: np.not_equal,
+}
+
+
+def _zero(a: Any) -> bool:
+    return not isinstance(a, Value) and type(a) in (int, float) and a == 0 and str(a) in ("0", "0.0")
+
+
+def _maskable(condition: Any, x: Any, out: Value) -> bool:
+    return (
+        isinstance(condition, Value)
+        and isinstance(x, Value)
+        and condition.dtype == bool
+        and x.dtype == out.dtype
+        and condition.shape == x.shape == out.shape
+        and out.dtype.kind == "f"
+        and out.dtype.itemsize in (2, 4, 8)
+    )
+
+
+def _gathered(line: Line, emit: Any) -> Line | None:
+    """``x[i]`` and ``x[arange, i]``, with whole numbers i, in a form that writes to memory that is there."""
+    x, index = line.args
+    parts = index if isinstance(index, tuple) else (index,)
+    whole = [p for p in parts if isinstance(p, Value) and p.dtype.kind in "iu"]
+    if len(parts) == 1 and len(whole) == 1 and x.shape:
+        return _rows(line, emit, x, parts[0])
+    if len(parts) == 2 == len(whole) == len(x.shape) and parts[0].shape == parts[1].shape and len(parts[0].shape) == 1:
+        rows = parts[0].source
+        if parts[0].kind == "constant" and np.array_equal(rows, np.arange(x.shape[0])):
+            return Line(kernels.picked, (x, parts[1]), {}, line.out, line.note, line.errors)
+    return None
+
+
+def _rows(line: Line, emit: Any, x: Value, index: Value) -> Line:
+    index = emit(line, kernels.within, index, x.shape[0], dtype=index.dtype, shape=index.shape)
+    return Line(kernels.gathered, (x, index), {}, line.out, line.note, line.errors)
+
+
+# ------------------------------------------------------------------------------------------------------------ cleaning
+
+
+def eliminate(program: Program) -> Program:
+    """Leave out what nothing depends on."""
+    needed = set(program.ends())
+    kept = []
+    for line in reversed(program.lines):
+        if line.out is None or not line.pure or line.out in needed:
+            kept.append(line)
+            needed.update(line.reads())
+    return program.with_lines(kept[::-1])
+
+
+def share(program: Program) -> Program:
+    """Compute once what is computed twice in the same way."""
+    known: dict[Any, Value] = {}
+    renamed: dict[Value, Value] = {}
+    lines = []
+    for line in program.lines:
+        line = line.changed(lambda v: renamed.get(v, v))
+        if line.out is None or not line.pure:
+            lines.append(line)
+            continue
+        how = (line.op, _key(line.args), _key(line.kwargs), tuple(sorted(line.errors.items())))
+        if line.op in COMMUTATIVE and len(line.args) == 2:
+            how = (line.op, frozenset(map(_key, line.args)), _key(line.kwargs), how[3])
+        if how in known:
+            renamed[line.out] = known[how]
+        else:
+            known[how] = line.out
+            lines.append(line)
+    return program.with_lines(lines, renamed)
+
+
+COMMUTATIVE = {np.add, np.multiply, np.maximum, np.minimum}
+
+
+def _key(nested: Any) -> Any:
+    if isinstance(nested, Value):
+        return id(nested)
+    if isinstance(nested, tuple | list):
+        return type(nested), tuple(map(_key, nested))
+    if isinstance(nested, dict):
+        return tuple((k, _key(v)) for k, v in sorted(nested.items()))
+    return type(nested), repr(nested)
+
+
+def fold(program: Program) -> Program:
+    """Compute at once what depends on constants of the trace's own only."""
+    renamed: dict[Value, Any] = {}
+    lines = []
+    for line in program.lines:
+        line = line.changed(lambda v: renamed.get(v, v))
+        reads = list(line.reads())
+        if line.out is None or not line.pure or line.op in kernels.KERNELS or not all(v.own for v in reads):
+            lines.append(line)
+            continue
+        args, kwargs = mapped((line.args, line.kwargs), Value, lambda v: v.source)
+        with np.errstate(**line.errors):
+            array = np.asarray(line.op(*args, **kwargs))
+        renamed[line.out] = Value("constant", array.shape, array.dtype, source=array, own=True)
+    return program.with_lines(lines, renamed)
+
+
+def simplify(program: Program) -> Program:
+    """Leave out what changes nothing: products with 1, casts to the same dtype, reshapes to the same shape."""
+    renamed: dict[Value, Value] = {}
+    lines = []
+    for line in program.lines:
+        line = _with_numbers(line.changed(lambda v: renamed.get(v, v)))
+        same = _unchanged(line)
+        if same is not None and line.out is not None:
+            renamed[line.out] = same
+        else:
+            lines.append(line)
+    return program.with_lines(lines, renamed)
+
+
+def _with_numbers(line: Line) -> Line:
+    """A line with constants that hold one number as Python numbers, where dtypes stay what they are."""
+    if not isinstance(line.op, np.ufunc) or line.out is None or line.op.signature is not None:
+        return line
+    arrays = [a for a in line.args if isinstance(a, Value) and not _number(a)]
+    if not arrays or any(a.dtype != arrays[0].dtype or a.dtype.kind != "f" for a in arrays):
+        return line
+    if np.broadcast_shapes(*(a.shape for a in arrays)) != line.out.shape:
+        return line
+    args = tuple(
+        a.source.flat[0].item() if isinstance(a, Value) and _number(a) and a.dtype == arrays[0].dtype else a
+        for a in line.args
+    )
+    return Line(line.op, args, line.kwargs, line.out, line.note, line.errors)
+
+
+def _number(value: Value) -> bool:
+    """Whether a constant holds one number only, however often."""
+    if value.kind != "constant" or not value.own or not value.size:
+        return False
+    return value.size == 1 or not any(
+        stride for stride, n in zip(value.source.strides, value.shape, strict=True) if n > 1
+    )
+
+
+def _unchanged(line: Line) -> Value | None:
+    """The value that a line hands on as it is."""
+    op, args, out = line.op, line.args, line.out
+    first = args[0] if args and isinstance(args[0], Value) else None
+    if out is None or line.kwargs.keys() - {"shape", "axis", "order", "copy", "axes", "axis1", "axis2"}:
+        return None
+    if op is np.positive or (op is np.astype and first and first.dtype == out.dtype):
+        return first
+    if op in (np.reshape, np.broadcast_to) and first and first.shape == out.shape:
+        return first
+    if op is np.transpose and first and len(first.shape) < 2:
+        return first
+    if op in (np.multiply, np.divide) and len(args) == 2:
+        for a, other in ((args[0], args[1]), (args[1], args[0])):
+            same = isinstance(a, Value) and a.shape == out.shape and a.dtype == out.dtype
+            if same and type(other) in (int, float) and other == 1 and (op is np.multiply or a is args[0]):
+                return a
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------------ hoisting
+
+
+def hoist(program: Program) -> Program:
+    """Multiply by a number where there is least to multiply: what comes back from the loss, not each weight's gradient.
+
+    A gradient is linear in what it is computed from. Where all that is made of a value is, in the end, multiplied by a
+    learning rate, the value itself is instead: ten numbers an image. The result is the same but for rounding.
+    """
+    program = _merge_numbers(program)
+    for number in {_key(f[1]): f[1] for line in program.lines if (f := _factor(line))}.values():
+        program = _hoisted(program, number)
+    return _merge_numbers(program)
+
+
+def _factor(line: Line) -> tuple[Value, Any] | None:
+    """Of a product of an array and a number: the two."""
+    if line.op is not np.multiply or line.kwargs or line.out is None:
+        return None
+    for a, other in ((line.args[0], line.args[1]), (line.args[1], line.args[0])):
+        number = type(other) in (int, float) or (isinstance(other, Value) and other.kind == "scalar")
+        if (
+            isinstance(a, Value)
+            and a.kind == "computed"
+            and number
+            and a.shape == line.out.shape
+            and a.dtype.kind == "f"
+        ):
+            return a, other
+    return None
+
+
+def _hoisted(program: Program, number: Any) -> Program:
+    """The program with one number multiplied into as few values as can be, if that saves anything."""
+    key = _key(number)
+    products = {line.out: f[0] for line in program.lines if (f := _factor(line)) and _key(f[1]) == key}
+    unfit: set[Value] = set(program.ends())
+    while True:
+        scaled = _scalable(program, products, unfit)
+        carriers: dict[Line, int] = {}
+        clash = None
+        for line in program.lines:
+            if line.out in scaled:
+                carrying = [i for i in _linear_positions(line) if line.args[i] in scaled]
+                if len(carrying) > 1:  # one of them is enough
+                    clash = min((line.args[i] for i in carrying), key=lambda v: (_reach(program, v, scaled), v.size))
+                    break
+                if carrying:
+                    carriers[line] = carrying[0]
+        if clash is None:
+            break
+        unfit.add(clash)
+    roots = {line.out for line in program.lines if line.out in scaled and line not in carriers}
+    if sum(v.size for v in roots) >= sum(v.size for out, v in products.items() if v in scaled):
+        return program
+    new = {v: Value("computed", v.shape, v.dtype, v.name) for v in scaled}
+    renamed = {out: new[v] for out, v in products.items() if v in scaled}
+    lines = []
+    for line in program.lines:
+        out = line.out
+        if out in renamed:
+            continue
+        line = line.changed(lambda v: renamed.get(v, new.get(v, v)))
+        if out in new and out not in roots:
+            line.out = new[out]
+        lines.append(line)
+        if out in roots:
+            lines.append(Line(np.multiply, (out, number), {}, new[out], line.note))
+    return program.with_lines(lines, renamed)
+
+
+def _scalable(program: Program, products: dict[Any, Value], unfit: set[Value]) -> set[Value]:
+    """The values of which everything made is multiplied by the number, or linear in it and so in turn."""
+    scaled: set[Value] = set()
+    refused = set(unfit)
+    asked: set[Value] = set()
+    for line in reversed(program.lines):
+        out = line.out
+        if out in asked and out not in refused and out is not None and out.kind == "computed" and line.pure:
+            scaled.add(out)
+        asks: list[Value] = []
+        if out in products:
+            asks = [products[out]]
+        elif out in scaled:
+            asks = [line.args[i] for i in _linear_positions(line)]
+        for value in line.reads():
+            if value in asks and sum(v is value for v in line.reads()) == 1:
+                asked.add(value)
+            else:
+                refused.add(value)
+    return scaled - refused
+
+
+def _reach(program: Program, value: Value, scaled: set[Value]) -> int:
+    """How far a factor would travel up from a value."""
+    made = {line.out: line for line in program.lines}
+    far = 0
+    while value in made:
+        line = made[value]
+        above = [line.args[i] for i in _linear_positions(line) if line.args[i] in scaled]
+        if not above:
+            return 2 * far + (_factor(line) is not None)  # there it joins another factor
+        value, far = above[0], far + 1
+    return 2 * far
+
+
+def _linear_positions(line: Line) -> list[int]:
+    """The arguments, all of whose products with a number give the result's product with it."""
+    if line.out is None or line.op not in LINEAR or line.errors or line.op is operator.getitem:
+        return []
+    return [
+        i
+        for i in LINEAR[line.op]
+        if i < len(line.args)
+        and isinstance(a := line.args[i], Value)
+        and a.kind == "computed"
+        and a.dtype == line.out.dtype
+    ]
+
+
+LINEAR = {np.matmul: (0, 1), np.multiply: (0, 1), np.negative: (0,), np.divide: (0,), kernels.add_reduce: (0,)}
+LINEAR |= dict.fromkeys(VIEWS, (0,)) | {kernels.masked: (0,)}
+
+
+def _merge_numbers(program: Program) -> Program:
+    """Make one product with a number of two in a row."""
+    made = {line.out: line for line in program.lines if line.out is not None}
+    uses = Counter(value for line in program.lines for value in line.reads())
+    uses.update(program.ends())
+    lines = []
+    for line in program.lines:
+        found = _factor(line)
+        inner = _factor(made[found[0]]) if found and found[0] in made else None
+        if found and inner and uses[found[0]] == 1:
+            line = Line(np.multiply, (inner[0], _product(inner[1], found[1])), {}, line.out, line.note, line.errors)
+            made[line.out] = line
+        lines.append(line)
+    return eliminate(program.with_lines(lines))
+
+
+def _product(a: Any, b: Any) -> Any:
+    """The product of two numbers; of one that is looked up, looked up."""
+    parts = [x.source if isinstance(x, Value) else x for x in (a, b)]
+    if not any(isinstance(x, Scalar) for x in parts):
+        return parts[0] * parts[1]
+    if isinstance(parts[1], Scalar) and not isinstance(parts[0], Scalar):
+        parts.reverse()
+    first = parts[0]
+    key = tuple(id(x) if isinstance(x, Scalar) else x for x in parts)
+    products = first.trace.products
+    if key not in products:
+        products[key] = Value("scalar", (), np.dtype(float), source=combined(operator.mul, *parts))
+    return products[key]
+
+
+def all_values(program: Program) -> set[Value]:
+    """Every value that a program reads or computes."""
+    found = set(program.inputs) | set(program.ends()) | set(program.writes)
+    for line in program.lines:
+        found.update(line.reads())
+        found.update(values_in(line.out))
+    return found
+
+
+PASSES: dict[str, Pass] = {
+    "lower": lower,
+    "fold": fold,
+    "simplify": simplify,
+    "share": share,
+    "hoist": hoist,
+    "eliminate": eliminate,
+}
+"""In the order in which they are applied."""

@@ -1,0 +1,180 @@
+"""What a program costs, line by line, measured; its picture; and where it differs from the step's own run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensor import Tensor
+from .ir import Line, Value, values_in
+from .kernels import REDUCES, VIEWS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .bound import Bound
+
+
+def flops(line: Line) -> int:
+    """How many additions, multiplications and the like a line does; none where it only moves elements."""
+    out, reads = line.out, list(line.reads())
+    if out is None or line.op in VIEWS:
+        return 0
+    if line.op in (np.matmul, np.dot):
+        return 2 * out.size * reads[0].shape[-1]
+    if isinstance(line.op, np.ufunc):
+        return int(out.size)
+    return sum(v.size for v in reads) if line.op in REDUCES else 0
+
+
+def moved(line: Line) -> int:
+    """How many bytes a line reads and writes."""
+    return 0 if line.op in VIEWS else sum(v.nbytes for v in (*line.reads(), *values_in(line.out)))
+
+
+def measured(bound: Bound, args: tuple[Any, ...], repeat: int) -> list[float]:
+    """The median seconds that each line of a program takes; the model is not changed."""
+    times: list[list[float]] = []
+    clock = perf_counter
+
+    def timed(number: int, text: str) -> list[str]:
+        times.append([])
+        return ["_start = _clock()", text, f"_times[{len(times) - 1}].append(_clock() - _start)"]
+
+    text = bound.source.render(timed)
+    with _unchanged(bound):
+        run = bound.instance(text, _copies(bound), _clock=clock, _times=times)
+        for _ in range(repeat + 1):
+            run(*_arrays(args))
+    return [median(found[1:]) if len(found) > 1 else 0.0 for found in times]
+
+
+def _arrays(args: tuple[Any, ...]) -> list[NDArray[Any]]:
+    return [a._now() if isinstance(a, Tensor) else a for a in args if isinstance(a, Tensor | np.ndarray)]
+
+
+def _copies(bound: Bound) -> list[NDArray[Any]]:
+    return [array.copy() for array in bound.arrays]
+
+
+@contextmanager
+def _unchanged(bound: Bound) -> Iterator[None]:
+    """Have generators go on afterwards as if nothing had been drawn."""
+    found = [a for line in bound.raw.lines for a in line.args if isinstance(a, np.random.Generator)]
+    states = [rng.bit_generator.state for rng in found]
+    try:
+        yield
+    finally:
+        for rng, state in zip(found, states, strict=True):
+            rng.bit_generator.state = state
+
+
+def explain(bound: Bound, args: tuple[Any, ...], repeat: int) -> str:
+    """A table of a program's lines with what each costs."""
+    seconds = measured(bound, args, repeat)
+    lines = [bound.plan.lines[number] for number in bound.source.marks if number >= 0]
+    rows = [f"{'µs':>9} {'flops':>13} {'bytes':>13}  line"]
+    each = iter(zip(seconds, lines, strict=True))
+    for number, text in zip(bound.source.marks, bound.source.body, strict=True):
+        if number < 0:
+            rows.append(f"{'':38}{text}")
+        else:
+            took, line = next(each)
+            rows.append(f"{took * 1e6:9.1f} {flops(line):13,} {moved(line):13,}  {text}")
+    kept = [b for b in bound.plan.buffers if b.state is None]
+    states = sum(v.nbytes for v in bound.source.states)
+    rows.append(
+        f"{sum(seconds) * 1e6:9.1f} {sum(map(flops, lines)):13,} {sum(map(moved, lines)):13,}  in {len(lines)} lines"
+    )
+    rows.append(
+        f"memory: {sum(b.nbytes for b in kept):,} bytes in {len(kept)} buffers for "
+        f"{sum(len(b.values) for b in kept)} values, beside {states:,} bytes of state"
+    )
+    return "\n".join(rows)
+
+
+def draw(bound: Bound, args: tuple[Any, ...], repeat: int) -> Figure:
+    """A picture of a program: the time of each line, and which value is in which memory meanwhile."""
+    from matplotlib.figure import Figure
+
+    seconds = iter(measured(bound, args, repeat))
+    numbers = [n for n in bound.source.marks if n >= 0]
+    took = dict.fromkeys(range(len(bound.plan.lines)), 0.0)
+    took.update({n: next(seconds) for n in numbers})
+    ends = np.cumsum([took[i] for i in range(len(bound.plan.lines))]) * 1e6
+    starts = np.concatenate([[0.0], ends[:-1]]) if len(ends) else ends
+    buffers = [b for b in bound.plan.buffers if b.values]
+    figure = Figure(figsize=(10, 2.5 + 0.3 * len(buffers)), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, max(len(buffers), 2)])
+    notes = list(dict.fromkeys(line.note for line in bound.plan.lines))
+    for line, start, end in zip(bound.plan.lines, starts, ends, strict=True):
+        color = f"C{notes.index(line.note) % 10}"
+        rate = (flops(line) / (end - start) / 1e3) if end > start else 0.0
+        above.bar(start, rate, end - start, align="edge", color=color)
+    above.set(ylabel="Gflop/s", title=f"{bound.title}: {ends[-1] if len(ends) else 0:,.0f} µs in {len(numbers)} lines")
+    made = {line.out: i for i, line in enumerate(bound.plan.lines) if line.out is not None}
+    last: dict[Value, int] = {}
+    for i, line in enumerate(bound.plan.lines):
+        for value in line.reads():
+            while value in bound.plan.views:
+                value = bound.plan.views[value].args[0]
+            last[value] = i
+    for row, buffer in enumerate(buffers):
+        for value in buffer.values:
+            begin, end = starts[made[value]], ends[max(last.get(value, 0), made[value])]
+            color = f"C{notes.index(bound.plan.lines[made[value]].note) % 10}"
+            below.barh(row, end - begin, left=begin, color=color, edgecolor="white", height=0.8)
+    labels = [bound.source.names[b.state] if b.state is not None else f"{b.nbytes / 1024:,.1f} kB" for b in buffers]
+    below.set_yticks(range(len(buffers)), labels)
+    below.invert_yaxis()
+    below.set(xlabel="µs", ylabel="memory")
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------------------ comparing
+
+
+def compare(bound: Bound, trace: Callable[[], Bound], args: tuple[Any, ...]) -> None:
+    """Run the step as it is, and the program, on copies of what they change; raise at the first line that differs."""
+    with _unchanged(bound):
+        other = trace()
+    eager = {
+        mine.out: other.trace.array_of(theirs.out)
+        for mine, theirs in zip(bound.raw.lines, other.raw.lines, strict=False)
+        if mine.out is not None
+    }
+    if [line.op for line in bound.raw.lines] != [line.op for line in other.raw.lines]:
+        raise RuntimeError(
+            f"{bound.title} did other operations than when it was compiled: it must not branch on values"
+        )
+    seen: dict[int, NDArray[Any]] = {}
+
+    def copied(number: int, text: str) -> list[str]:
+        out = bound.plan.lines[number].out
+        keeps = [] if out is None else [f"_seen[{number}] = {bound.source.names[out]}.copy()"]
+        return [text, *keeps]
+
+    with _unchanged(bound):
+        bound.instance(bound.source.render(copied), _copies(bound), _seen=seen)(*_arrays(args))
+    texts = {n: text for n, text in zip(bound.source.marks, bound.source.body, strict=True) if n >= 0}
+    for number, found in sorted(seen.items()):
+        line = bound.plan.lines[number]
+        expected = eager.get(line.out)
+        if expected is None:
+            continue
+        scale = float(np.max(np.abs(expected), initial=0)) if expected.dtype.kind == "f" else 0.0
+        tolerance = 1e3 * np.finfo(expected.dtype).eps * max(prod(expected.shape), 100) ** 0.5 if scale else 0.0
+        if not np.allclose(found, expected, rtol=tolerance, atol=tolerance * scale, equal_nan=True):
+            worst = float(np.max(np.abs(found.astype(float) - expected))) if found.shape == expected.shape else np.nan
+            raise RuntimeError(
+                f"{bound.title}: the program and the step differ first at the line\n    {texts[number].strip()}\n"
+                f"of {line.note or 'the step'}, by up to {worst:g}. A Python number that changes from call to call "
+                "is one cause: pass it as an argument, as an array"
+            )
