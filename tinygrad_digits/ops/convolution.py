@@ -10,6 +10,7 @@ operations of their own; the three are one another's transposes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -20,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autodiff import defvjp, primitive
+from ..autodiff import defvjp, into, key, primitive
 from .indexing import operand
 from .neural import floats, rows, summed
-from .shapes import along
 from .windows import surrounded
 
 if TYPE_CHECKING:
@@ -63,13 +63,34 @@ def image_threads(count: int) -> Iterator[None]:
             _pool.reset(token)
 
 
-def each(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """What a function makes of each item, in order; in threads if there are any."""
+def each(function: Callable[[Any], None], items: Iterable[Any]) -> None:
+    """Call a function with each item: in order, or in threads if there are any."""
     pool = _pool.get()
     if pool is None:
-        return map(function, items)
-    running = [pool.submit(copy_context().run, function, item) for item in items]
-    return (future.result() for future in running)
+        for item in items:
+            function(item)
+    else:
+        running = [pool.submit(copy_context().run, function, item) for item in items]
+        for future in running:
+            future.result()
+
+
+_memory = threading.local()
+
+
+def scratch(what: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Memory of this thread's own for what is needed within an operation. It is kept, as fresh memory takes time."""
+    kept, nbytes = vars(_memory), prod(shape) * np.dtype(dtype).itemsize
+    if what not in kept or kept[what].nbytes < nbytes:
+        kept[what] = np.empty(nbytes, np.uint8)
+    return kept[what][:nbytes].view(dtype).reshape(shape)
+
+
+def filled(function: Callable[..., None], shape: tuple[int, ...], dtype: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """A new array, filled by a function that writes to what it is given first."""
+    out = np.empty(shape, dtype)
+    function(out, *args, **kwargs)
+    return out
 
 
 # --------------------------------------------------------------------------------------------------------- convolution
@@ -168,9 +189,15 @@ def padded(x, widths, value=0):
 @primitive
 def convolved(x, weight, bias=None, *, stride, dilation):
     """The sums of each window of the images, weighted."""
+    places = windows(x, weight.shape[:2], stride, dilation).shape[:3]
+    dtype = np.result_type(*[a for a in (x, weight, bias) if a is not None])
+    return filled(convolved_into, (*places, weight.shape[3]), dtype, x, weight, bias, stride=stride, dilation=dilation)
+
+
+def convolved_into(out, x, weight, bias=None, *, stride, dilation):
+    """`convolved`, in an array that is there."""
     seen = windows(x, weight.shape[:2], stride, dilation)
     matrix = rows(weight)
-    out = np.empty((*seen.shape[:3], weight.shape[3]), np.result_type(*[a for a in (x, weight, bias) if a is not None]))
     if bias is not None:
         bias = np.tile(bias, seen.shape[2])
 
@@ -180,23 +207,31 @@ def convolved(x, weight, bias=None, *, stride, dilation):
             lines = out[block].reshape(-1, bias.size)
             np.add(lines, bias, out=lines)
 
-    for _ in each(fill, blocks(seen.shape)):
-        pass
-    return out
+    each(fill, blocks(seen.shape))
 
 
 @primitive
 def to_weight(x, g, *, kernel, stride, dilation):
     """The way back to the weight: the products of the windows and of what their sums are given."""
+    shape = (*kernel, x.shape[3], g.shape[3])
+    return filled(to_weight_into, shape, np.result_type(x, g), x, g, kernel=kernel, stride=stride, dilation=dilation)
+
+
+def to_weight_into(out, x, g, *, kernel, stride, dilation):
+    """`to_weight`, in an array that is there."""
     seen = windows(x, kernel, stride, dilation)
-    total = np.zeros((prod(seen.shape[3:]), g.shape[3]), np.result_type(x, g))
+    total = rows(out)
+    pieces = list(blocks(seen.shape))
+    parts = scratch("parts", (len(pieces), *total.shape), out.dtype)
 
-    def product(block):  # to lay the windows out again costs less than to have kept them
-        return laid_out(seen[block]).T @ rows(g[block])
+    def product(piece):  # to lay the windows out again costs less than to have kept them
+        i, block = piece
+        np.matmul(laid_out(seen[block]).T, rows(g[block]), out=parts[i])
 
-    for part in each(product, blocks(seen.shape)):
-        total += part
-    return total.reshape(*seen.shape[3:], g.shape[3])
+    each(product, enumerate(pieces))
+    total.fill(0)
+    for part in parts:  # in order, however many threads there are
+        np.add(total, part, out=total)
 
 
 @primitive
@@ -205,28 +240,36 @@ def to_images(g, weight, *, shape, stride, dilation):
 
     Lines of the kernel are added up first, and then its pixels: one loop over both takes twice as long.
     """
-    (height, width), (down, right), (high, wide) = weight.shape[:2], stride, dilation
-    x = np.zeros(shape, np.result_type(g, weight))
+    dtype = np.result_type(g, weight)
+    return filled(to_images_into, shape, dtype, g, weight, shape=shape, stride=stride, dilation=dilation)
+
+
+def to_images_into(x, g, weight, *, shape, stride, dilation):
+    """`to_images`, in an array that is there."""
+    (height, width, channels), (down, right), (high, wide) = weight.shape[:3], stride, dilation
+    x.fill(0)
 
     def add(images, lines):
         piece = g[images, lines]
         n, below, across = piece.shape[:3]
-        wider = np.zeros((n, (below - 1) * down + (height - 1) * high + 1, across, *weight.shape[1:3]), x.dtype)
+        wider = scratch("wider", (n, (below - 1) * down + (height - 1) * high + 1, across, width, channels), x.dtype)
+        wider.fill(0)
+        part = scratch("part", (n * below * across, width * channels), x.dtype)
         for i in range(height):
-            part = rows(piece) @ rows(weight[i]).T
-            wider[:, every(i * high, below, down)] += part.reshape(n, below, across, *weight.shape[1:3])
+            np.matmul(rows(piece), weight[i].reshape(width * channels, -1).T, out=part)
+            reached = wider[:, every(i * high, below, down)]
+            np.add(reached, part.reshape(reached.shape), out=reached)
         target = x[images, lines.start * down :][:, : wider.shape[1]]
         for j in range(width):
-            target[:, :, every(j * wide, across, right)] += wider[:, :, :, j]
+            pixels = target[:, :, every(j * wide, across, right)]
+            np.add(pixels, wider[:, :, :, j], out=pixels)
 
     def add_all(parts):  # of the same images, whose lines may overlap
         for part in parts:
             add(*part)
 
     parts = groupby(blocks((*g.shape[:3], *weight.shape[:3])), key=itemgetter(0))
-    for _ in each(add_all, [list(group) for _, group in parts]):
-        pass
-    return x
+    each(add_all, [list(group) for _, group in parts])
 
 
 def every(start, count, step):
@@ -253,15 +296,20 @@ def blocks(shape):
 
 
 def laid_out(seen):
-    """Windows as the rows of a matrix.
+    """Windows as the rows of a matrix, in this thread's scratch memory.
 
     Where the lines of a window are short, as in images of one channel, its transpose is laid out, in pieces as long as
     a line of places: in a quarter of the time.
     """
     places, pixels = prod(seen.shape[:3]), prod(seen.shape[3:])
     if prod(seen.shape[4:]) < SHORT:
-        return seen.transpose(3, 4, 5, 0, 1, 2).reshape(pixels, places).T
-    return seen.reshape(places, pixels)
+        seen = seen.transpose(3, 4, 5, 0, 1, 2)
+        columns = scratch("columns", seen.shape, seen.dtype)
+        np.copyto(columns, seen)
+        return columns.reshape(pixels, places).T
+    columns = scratch("columns", seen.shape, seen.dtype)
+    np.copyto(columns, seen)
+    return columns.reshape(places, pixels)
 
 
 # fmt: off
@@ -361,45 +409,94 @@ def taps(places, size, stride):
             yield slice(None), every(i, places[0], stride[0]), every(j, places[1], stride[1])
 
 
-def combined(x, size, stride, function):
+def combine(out, x, size, stride, function):
     """What a ufunc makes of the pixels of each window: of its lines first, then across."""
-    for axis in 0, 1:
-        count = (x.shape[1 + axis] - size[axis]) // stride[axis] + 1
-        first, *others = (x[along(1 + axis, every(i, count, stride[axis]))] for i in range(size[axis]))
-        x = first.copy()
-        for other in others:
-            function(x, other, out=x)
-    return x
+    places = out.shape[1:3]
+
+    def fill(images):
+        lines, found = x[images], out[images]
+        if size[0] > 1:
+            first, *others = (lines[:, every(i, places[0], stride[0])] for i in range(size[0]))
+            lines = scratch("lines", first.shape, out.dtype)
+            function(first, others[0], out=lines)
+            for other in others[1:]:
+                function(lines, other, out=lines)
+        elif stride[0] > 1:
+            lines = lines[:, every(0, places[0], stride[0])]
+        else:
+            lines = lines[:, : places[0]]
+        first, *others = (lines[:, :, every(j, places[1], stride[1])] for j in range(size[1]))
+        if not others:
+            np.copyto(found, first)
+            return
+        function(first, others[0], out=found)
+        for other in others[1:]:
+            function(found, other, out=found)
+
+    each(fill, shares(len(x)))
+
+
+def shares(count):
+    """Cut so many images into a share for each thread: the slices."""
+    pool = _pool.get()
+    step = max(-(-count // (pool._max_workers if pool else 1)), 1)
+    return [slice(i, i + step) for i in range(0, count, step)]
+
+
+def pooled_shape(x, size, stride):
+    """The shape of what pooling makes of images."""
+    n, *sides, channels = x.shape
+    return (n, *((m - k) // s + 1 for m, k, s in zip(sides, size, stride, strict=True)), channels)
 
 
 @primitive
 def largest(x, *, size, stride):
     """The largest number of each window."""
-    return combined(x, size, stride, np.maximum)
+    return filled(largest_into, pooled_shape(x, size, stride), x.dtype, x, size=size, stride=stride)
+
+
+def largest_into(out, x, *, size, stride):
+    """`largest`, in an array that is there."""
+    combine(out, x, size, stride, np.maximum)
 
 
 @primitive
 def to_largest(g, x, top, *, size, stride):
     """Share what each window is given among those of its pixels that are equal to the largest, ``top``."""
+    return filled(to_largest_into, x.shape, g.dtype, g, x, top, size=size, stride=stride)
+
+
+def to_largest_into(back, g, x, top, *, size, stride):
+    """`to_largest`, in an array that is there."""
     pixels = list(taps(top.shape[1:3], size, stride))
-    ties = [x[tap] == top for tap in pixels]
     apart = all(k <= s for k, s in zip(size, stride, strict=True))
-    back = np.zeros_like(x, g.dtype)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a window with NaN has no ties, and passes on NaN
-        share = g / tie_count(ties)
+    if not (apart and back.size == top.size * prod(size)):
+        back.fill(0)  # there are pixels in no window, or in several
+
+    def share_out(images):
+        seen, most, target = x[images], top[images], back[images]
+        ties = scratch("ties", (len(pixels), *most.shape), bool)
         for tie, tap in zip(ties, pixels, strict=True):
-            if apart:  # adding would take 1.4 times as long
-                np.multiply(tie, share, out=back[tap])
-            else:
-                back[tap] += tie * share
-    return back
+            np.equal(seen[tap], most, out=tie)
+        share = scratch("share", most.shape, g.dtype)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a window with NaN has no ties, and passes on NaN
+            np.divide(g[images], tie_count(ties), out=share)
+            product = scratch("product", most.shape, g.dtype)
+            for tie, tap in zip(ties, pixels, strict=True):
+                if apart:  # adding would take 1.4 times as long
+                    np.multiply(tie, share, out=target[tap])
+                else:
+                    np.add(target[tap], np.multiply(tie, share, out=product), out=target[tap])
+
+    each(share_out, shares(len(x)))
 
 
 def tie_count(ties):
-    """How many of the arrays are true."""
-    count = ties[0].astype(np.min_scalar_type(len(ties)))
+    """How many of the arrays are true, in scratch memory."""
+    count = scratch("count", ties[0].shape, np.min_scalar_type(len(ties)))
+    np.copyto(count, ties[0])
     for tie in ties[1:]:
-        count += tie.view(np.uint8)
+        np.add(count, tie.view(np.uint8), out=count)
     return count
 
 
@@ -413,17 +510,37 @@ def at_largest(h, x, top, *, size, stride):
 @primitive
 def window_sums(x, *, size, stride):
     """The sum of each window, in floating point: bytes would wrap around."""
-    return combined(floats(x), size, stride, np.add)
+    x = floats(x)
+    return filled(window_sums_into, pooled_shape(x, size, stride), x.dtype, x, size=size, stride=stride)
+
+
+def window_sums_into(out, x, *, size, stride):
+    """`window_sums`, in an array that is there."""
+    combine(out, floats(x), size, stride, np.add)
 
 
 @primitive
 def to_windows(g, *, shape, size, stride):
     """Give each pixel what the windows are given in which it is: the transpose of `window_sums`."""
-    x = np.zeros(shape, g.dtype)
-    for tap in taps(g.shape[1:3], size, stride):
-        x[tap] += g
-    return x
+    return filled(to_windows_into, shape, g.dtype, g, shape=shape, size=size, stride=stride)
 
+
+def to_windows_into(x, g, *, shape, size, stride):
+    """`to_windows`, in an array that is there."""
+    x.fill(0)
+    for tap in taps(g.shape[1:3], size, stride):
+        np.add(x[tap], g, out=x[tap])
+
+
+into |= {
+    key(convolved): convolved_into,
+    key(to_weight): to_weight_into,
+    key(to_images): to_images_into,
+    key(largest): largest_into,
+    key(to_largest): to_largest_into,
+    key(window_sums): window_sums_into,
+    key(to_windows): to_windows_into,
+}
 
 # Which pixel is largest changes in steps, so that the derivatives by x and top are 0.
 # fmt: off
