@@ -38,8 +38,11 @@ extensions = [
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",
+    "command_line",
     "figures",
     "mathml",
+    "names",
+    "operations",
     "widgets",
 ]
 exclude_patterns = ["_build", "_ext"]
@@ -54,10 +57,12 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+smartquotes_action = "qe"  # quotes and ellipses, but "--option" as it is
 copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say them, in words
+default_role = "py:obj"  # names in docstrings: see _ext/names.py
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
@@ -68,6 +73,7 @@ html_static_path = ["_static"]
 html_css_files = ["docs.css", "widgets/widgets.css"]
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system
 html_copy_source = False
+html_show_search_summary = False  # it would have to fetch pages, which a browser does not do from disk
 html_show_sourcelink = False
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
