@@ -61,6 +61,7 @@ smartquotes_action = "qe"  # quotes and ellipses, but "--option" as it is
 copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "none"  # the docstrings say them, in words
 default_role = "py:obj"  # names in docstrings: see _ext/names.py
 numpydoc_show_class_members = False

@@ -1,6 +1,7 @@
 """What cells show: pictures drawn alike on every page, and never without alt text."""
 
 import os
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -28,6 +29,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     profile = app.outdir.parent / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text(KERNEL)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # for cells of bash
     os.environ["MATPLOTLIBRC"] = str(STYLE)
     os.environ["IPYTHONDIR"] = str(profile.parent)
     app.connect("doctree-read", check_pictures)
