@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..ops import neural
 from ..ops.activations import softplus
+from ..ops.indexing import extent
 from ..tensor import Tensor, asarray, run, tracing
 
 
@@ -375,7 +376,8 @@ def _plain(a: Any) -> Any:
 
 def _check_labels(y: NDArray[Any], classes: int) -> None:
     """Complain of labels that are no classes."""
-    if y.max() >= classes or y.min() < 0:
+    least, most = extent(y)
+    if most >= classes or least < 0:
         at = int(np.argmax((y < 0) | (y >= classes)))
         raise ValueError(
             f"label {y[at]} at position {at} is not one of the {classes} classes: they are 0 to {classes - 1}"

@@ -165,7 +165,13 @@ def relative_entropy(p, log_q):
 
 def less_one_hot(p, labels):
     """P - one_hot(labels)."""
-    return p - np.astype(labels[:, None] == np.arange(p.shape[1]), p.dtype)
+    return p - np.astype(labels[:, None] == counted(p.shape[1], labels.dtype), p.dtype)
+
+
+@lru_cache
+def counted(n, dtype):
+    """`numpy.arange`, made once, of a dtype if that can hold it: to compare different ones takes twice as long."""
+    return np.arange(n, dtype=dtype if np.can_cast(np.min_scalar_type(n), dtype) else None)
 
 
 def joint_shape(x, y):

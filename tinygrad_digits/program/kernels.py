@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import into
+from ..ops.indexing import extent
 
 add_reduce, multiply_reduce = np.add.reduce, np.multiply.reduce
 maximum_reduce, minimum_reduce = np.maximum.reduce, np.minimum.reduce
@@ -33,17 +34,11 @@ def gathered(x: Any, index: Any) -> Any:
 
 
 def within(index: Any, length: int) -> Any:
-    """Whole numbers that count rows of an array: none counts from the end, and all are there.
+    """Whole numbers that count rows of an array, from its start, and are all there.
 
     `numpy.take` would ask so itself, but then it copies all that it writes once more.
     """
-    if not index.size:
-        return index
-    if index.size <= 64:
-        numbers = index.ravel().tolist()
-        low, high = min(numbers), max(numbers)
-    else:
-        low, high = index.min(), index.max()
+    low, high = extent(index)
     if low < -length or high >= length:
         raise IndexError(f"index {high if high >= length else low} is out of bounds for {length} rows")
     return index % length if low < 0 else index

@@ -186,7 +186,7 @@ class _Planner:
         line = self.lines[position]
         if value in self.place or value.shape != state.shape or value.dtype != state.dtype or position <= last_risk:
             return False
-        if not writes_out(line) or line.op in kernels.VIEWS:
+        if not writes_out(line) or line.op in kernels.VIEWS or (state.source.transposed and not elementwise(line)):
             return False
         read_last = self.last.get(state, -1)
         if read_last < position:
@@ -223,8 +223,8 @@ def _samples(program: Program, lines: list[Line]) -> dict[Value, NDArray[Any]]:
                 sample[value] = value.source
             elif value.kind == "state":
                 slot = value.source
-                array = slot.tensor._array if slot.tensor is not None else slot.kept.get(slot.key)
-                sample[value] = np.empty_like(array) if array is not None else np.empty(value.shape, value.dtype)
+                like = slot.tensor is not None and not slot.transposed
+                sample[value] = np.empty_like(slot.tensor._array) if like else np.empty(value.shape, value.dtype)
             else:
                 sample[value] = np.empty(value.shape, value.dtype)
         return sample[value]

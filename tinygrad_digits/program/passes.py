@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,8 @@ def lower(program: Program) -> Program:
             axis = args[2] if len(args) > 2 else kwargs.get("axis")
             if axis == 0 and not kwargs.keys() - {"axis"} and isinstance(args[1], Value) and args[1].dtype.kind in "iu":
                 line = _rows(line, emit, *args[:2])
+        elif op is np.maximum and not kwargs and isinstance(args[0], Value) and _zero(args[1]) and out.size >= ZEROS:
+            line = Line(op, (args[0], _zeros(out)), {}, out, line.note, line.errors)
         elif op is np.squeeze:
             line = Line(np.reshape, (args[0], out.shape), {}, out, line.note, line.errors)
         lines.append(line)
@@ -95,6 +99,19 @@ def _maskable(condition: Any, x: Any, out: Value) -> bool:
         and out.dtype.kind == "f"
         and out.dtype.itemsize in (2, 4, 8)
     )
+
+
+ZEROS = 2_048
+"""From how many elements on to compare with an array of zeros: NumPy takes three times as long with one zero."""
+
+
+def _zeros(like: Value) -> Value:
+    """Zeros of the last axes of a shape, as many as it takes for loops to be long."""
+    first = len(like.shape) - 1
+    while first > 0 and prod(like.shape[first:]) < ZEROS // 8:
+        first -= 1
+    array = np.zeros(like.shape[first:], like.dtype)
+    return Value("constant", array.shape, array.dtype, "zeros", array)
 
 
 def _gathered(line: Line, emit: Any) -> Line | None:
@@ -404,6 +421,115 @@ def all_values(program: Program) -> set[Value]:
     return found
 
 
+# ---------------------------------------------------------------------------------------------------------- transposing
+
+FEW_ROWS, MANY_COLUMNS = 16, 256
+"""With so few rows to multiply with a matrix of so many rows, the matrix is read faster if it lies transposed."""
+
+
+def transpose(program: Program) -> Program:
+    """Keep weights transposed where a product with few rows reads them faster: a net's first, in small mini-batches.
+
+    The product takes 5.0 µs instead of 6.4 for 10 rows of 784 numbers and 30 neurons, of a step of 38.
+    """
+    for state in list(program.writes):
+        group = _moving_together(program, state)
+        if group is not None:
+            program = _transposed(program, *group)
+    return program
+
+
+def _moving_together(program: Program, state: Value) -> tuple[set[Value], list[Line]] | None:
+    """The states and values that would be transposed with a state, and the products that make the first of them."""
+    few = [
+        line
+        for line in program.lines
+        if line.op is np.matmul and line.args[1] is state and len(line.args[0].shape) == 2
+        if line.args[0].shape[0] <= FEW_ROWS and state.shape[0] >= MANY_COLUMNS
+    ]
+    if not few or len(state.shape) != 2:
+        return None
+    made = {line.out: line for line in program.lines if line.out is not None}
+    group: set[Value] = set()
+    products: list[Line] = []
+    waiting = [state, program.writes[state]]
+    while waiting:
+        value = waiting.pop()
+        if value in group:
+            continue
+        group.add(value)
+        line = made.get(value)
+        if line is None:
+            if value.kind != "state" or value not in program.writes:
+                return None
+            waiting.append(program.writes[value])
+        elif line.op is np.matmul and all(len(a.shape) == 2 for a in line.args):
+            products.append(line)
+        elif isinstance(line.op, np.ufunc) and line.op.signature is None and not line.kwargs:
+            arrays = [a for a in line.args if isinstance(a, Value) and a.shape]
+            if any(a.shape != state.shape for a in arrays):
+                return None
+            waiting += arrays
+        else:
+            return None
+    lost = set(values_in(program.results)) | set(program.gradients)
+    for line in program.lines:
+        for value in line.reads():
+            reading = value is state and (
+                (line.op is np.matmul and line.args[1] is state and line.args[0] is not state)
+                or (line.op is np.transpose and line.kwargs.get("axes") is None)
+            )
+            if value in group and line.out not in group and not reading:
+                return None
+    return None if group & lost else (group, products)
+
+
+def _transposed(program: Program, group: set[Value], products: list[Line]) -> Program:
+    new = {v: Value(v.kind, v.shape[::-1], v.dtype, v.name, v.source) for v in group}
+    for value in new.values():
+        if value.kind == "state":
+            value.source = replace(value.source, transposed=True)
+    lines: list[Line] = []
+    renamed: dict[Value, Value] = {}
+    for line in program.lines:
+        line = line.changed(lambda v: renamed.get(v, v))
+        if line in products or line.out in {p.out for p in products}:
+            flipped = []
+            for a in reversed(line.args):
+                view = Value("computed", a.shape[::-1], a.dtype)
+                lines.append(Line(np.transpose, (a,), {"axes": None}, view, line.note))
+                flipped.append(view)
+            lines.append(Line(np.matmul, tuple(flipped), {}, new[line.out], line.note))
+        elif line.op is np.transpose and line.args[0] in group:
+            renamed[line.out] = new[line.args[0]]
+        elif line.op is np.matmul and line.args[1] in group:
+            view = Value("computed", line.args[1].shape, line.args[1].dtype)
+            lines.append(Line(np.transpose, (new[line.args[1]],), {"axes": None}, view, line.note))
+            lines.append(Line(np.matmul, (line.args[0], view), {}, line.out, line.note))
+        elif line.out in group:
+            line = line.changed(lambda v: new.get(v, v))
+            line.out = new[line.out]
+            lines.append(line)
+        else:
+            lines.append(line)
+    writes = {new.get(state, state): new.get(value, value) for state, value in program.writes.items()}
+    made = program.with_lines(lines, renamed)
+    made.writes = writes
+    return _untwisted(made)
+
+
+def _untwisted(program: Program) -> Program:
+    """Leave out views that transpose twice."""
+    made = {line.out: line for line in program.lines if line.op is np.transpose and line.kwargs.get("axes") is None}
+    renamed: dict[Value, Value] = {}
+    for value, line in made.items():
+        inner = made.get(line.args[0])
+        if inner is not None and len(value.shape) == 2:
+            renamed[value] = inner.args[0]
+    lines = [line.changed(lambda v: renamed.get(v, v)) for line in program.lines]
+    return eliminate(program.with_lines(lines, renamed))
+
+
 PASSES: dict[str, Pass] = {
     "lower": lower,
     "fold": fold,
@@ -411,5 +537,6 @@ PASSES: dict[str, Pass] = {
     "share": share,
     "hoist": hoist,
     "eliminate": eliminate,
+    "transpose": transpose,
 }
 """In the order in which they are applied."""

@@ -61,7 +61,7 @@ def _arrays(args: tuple[Any, ...]) -> list[NDArray[Any]]:
 
 
 def _copies(bound: Bound) -> list[NDArray[Any]]:
-    return [array.copy() for array in bound.arrays]
+    return [array.copy(order="K") for array in bound.arrays]
 
 
 @contextmanager

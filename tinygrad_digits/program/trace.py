@@ -43,12 +43,20 @@ class CompileError(TypeError):
 
 @dataclass(eq=False)
 class Slot:
-    """Where a state is kept between calls: a tensor's array, or an entry of what an optimizer keeps."""
+    """Where a state is kept between calls: a tensor's array, or an entry of what an optimizer keeps.
+
+    A program may work with its transpose instead.
+    """
 
     tensor: Tensor | None
     kept: dict[str, Any] | None = None
     key: str = ""
     template: Tensor | None = None
+    transposed: bool = False
+
+    def seen(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array as the program works with it."""
+        return array.T if self.transposed else array
 
 
 class Trace:
