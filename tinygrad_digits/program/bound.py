@@ -22,6 +22,9 @@ from .memory import plan
 from .passes import Pass
 from .trace import Slot, Trace
 
+ARRAY = object()
+"""An argument that is an array."""
+
 MISS = object()
 """What a program returns that is not for these arguments, or not for what the model has become."""
 
@@ -48,7 +51,8 @@ class Bound:
         self.source = Source(self.program, self.plan, name(step))
         self.code = builtins.compile(self.source.text, f"<program of {name(step)}>", "exec")
         self.title = name(step)
-        self.trace, self.given = trace, given
+        self.trace = trace
+        self.given = [ARRAY if isinstance(a, Tensor) else a for a in given]
         self.bindings = [(owner, key, value) for owner, key, value in bindings if isinstance(value, WATCHED)]
         self.owners = list(_owners([value for _, _, value in bindings] + given, trace))
 
@@ -148,7 +152,7 @@ class Bound:
         converted, tests, passed = [], [], []
         inputs = iter(self.program.inputs)
         for i, a in enumerate(self.given):
-            if isinstance(a, Tensor):
+            if a is ARRAY:
                 value = next(inputs)
                 converted.append(f"if type(a{i}) is not ndarray: a{i} = bound.array(a{i})")
                 tests.append(f"a{i}.shape == {value.shape} and a{i}.dtype is {names(value.dtype)}")

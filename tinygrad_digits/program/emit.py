@@ -12,10 +12,22 @@ import numpy as np
 
 from .. import autodiff
 from . import kernels
-from .ir import Line, Program, Scalar, Value, mapped, values_in
+from .ir import SIGNS, Line, Program, Scalar, Value, values_in
 from .memory import Plan
 
-OPERATORS = {operator.getitem: "{0}[{1}]"}
+AFTER = {np.transpose: "T", kernels.gathered: "rows", np.reshape: "reshaped", operator.getitem: "part"}
+"""What a value's name gets from that of what it is made of."""
+
+WORDS: dict[Any, str] = {
+    np.add: "total",
+    np.subtract: "difference",
+    np.multiply: "product",
+    np.divide: "quotient",
+    np.astype: "cast",
+    kernels.add_reduce: "total",
+    kernels.maximum_reduce: "largest",
+    kernels.within: "rows",
+}
 
 
 class Source:
@@ -66,10 +78,17 @@ class Source:
                 self.names[value] = self.names[buffer.state]  # the same memory, the same name
                 continue
             count += 1
-            self.names[value] = self._free(value.name or _word(line))
+            self.names[value] = self._free(value.name or self._word(line))
         for value in self._all():
             if value not in self.names:
-                self.names[value] = self._free(value.name or value.kind)
+                self.names[value] = self._free(value.name or _content(value))
+
+    def _word(self, line: Line) -> str:
+        """A name for a line's result."""
+        first = self.names.get(line.args[0]) if line.args and isinstance(line.args[0], Value) else None
+        if first is not None and line.op in AFTER:
+            return f"{first}_{AFTER[line.op]}"
+        return str(WORDS.get(line.op) or getattr(line.op, "__name__", "value"))
 
     def _free(self, wanted: str) -> str:
         wanted = re.sub(r"\W+", "_", wanted).strip("_") or "x"
@@ -107,9 +126,7 @@ class Source:
         """A Python number as an array: NumPy takes twice as long with the number itself."""
         key = repr(number), dtype
         if key not in self.numbers:
-            short = repr(int(number) if number == int(number) else number) if np.isfinite(number) else repr(number)
-            words = {"1": "one", "0": "zero", "2": "two", "0.5": "half"}
-            name = self._free(words.get(short, "c_" + short.replace("-", "minus_").replace(".", "_")))
+            name = self._free(_digits(number))
             self.numbers[key] = name
             text = repr(float(number)) if np.isfinite(number) else f"float('{number}')"
             self.head.append(f"{name} = np.array({text}, np.{dtype.name})")
@@ -167,7 +184,9 @@ class Source:
             line = plan.views[value]
             view_lines.append(f"{self.names[value]} = {self._call(line, line.args)}")
         self._write_body()
-        self.lead = [f"{self.names[v]} = states[{i}]" for i, v in enumerate(self.states)]
+        self.lead = [
+            f"{self.names[v]} = states[{i}]" + "  # transposed" * v.source.transposed for i, v in enumerate(self.states)
+        ]
         self.header = [*self.lead, *header, *self.head, *view_lines, ""]
         self.text = self.render(lambda number, text: [text])
 
@@ -335,8 +354,6 @@ def _text(scalar: Scalar, places: dict[Any, str]) -> str:
     if scalar.op is None:
         owner, key = scalar.args
         return places[owner_key(owner, key)]
-    from .ir import SIGNS
-
     parts = [_text(a, places) if isinstance(a, Scalar) else repr(a) for a in scalar.args]
     return f"({SIGNS[scalar.op]}{parts[0]})" if len(parts) == 1 else f"({parts[0]} {SIGNS[scalar.op]} {parts[1]})"
 
@@ -350,19 +367,23 @@ def _called(scalar: Scalar) -> str:
     return "_".join(inner) if len(inner[0]) < 20 else "factor"
 
 
-def _word(line: Line) -> str:
-    """A name for a line's result."""
-    text = getattr(line.op, "__name__", "value")
-    return {
-        "add": "total",
-        "subtract": "difference",
-        "multiply": "product",
-        "divide": "quotient",
-        "matmul": "matmul",
-        "reduce": "reduced",
-        "getitem": "part",
-        "astype": "cast",
-    }.get(text, text)
+def _content(value: Value) -> str:
+    """A name for a constant, by what it holds."""
+    array = value.source
+    if value.kind != "constant" or not array.size or array.size > 10_000:
+        return value.kind
+    if array.size == 1:
+        return _digits(array.flat[0].item())
+    if array.ndim == 1 and np.array_equal(array, np.arange(array.size)):
+        return "counted"
+    return {0: "zeros", 1: "ones"}.get(array.flat[0].item(), "constant") if np.ptp(array) == 0 else "constant"
+
+
+def _digits(number: float) -> str:
+    """A name for a number."""
+    short = repr(int(number) if np.isfinite(number) and number == int(number) else number)
+    words = {"1": "one", "0": "zero", "2": "two", "0.5": "half"}
+    return words.get(short, "c_" + re.sub(r"\W", "_", short.replace("-", "minus_")))
 
 
 def _slice(part: slice) -> str:
@@ -380,4 +401,4 @@ def _plain(a: Any) -> bool:
     return isinstance(a, int | float | str | bytes | type(None)) and not isinstance(a, np.generic)
 
 
-__all__ = ["Source", "mapped"]
+__all__ = ["Source"]

@@ -69,6 +69,8 @@ def lower(program: Program) -> Program:
                 line = _rows(line, emit, *args[:2])
         elif op is np.maximum and not kwargs and isinstance(args[0], Value) and _zero(args[1]) and out.size >= ZEROS:
             line = Line(op, (args[0], _zeros(out)), {}, out, line.note, line.errors)
+        elif op is np.transpose and len(args) == 1 and kwargs.get("axes") is None:
+            line = Line(op, args, {}, out, line.note, line.errors)
         elif op is np.squeeze:
             line = Line(np.reshape, (args[0], out.shape), {}, out, line.note, line.errors)
         lines.append(line)
@@ -477,7 +479,7 @@ def _moving_together(program: Program, state: Value) -> tuple[set[Value], list[L
         for value in line.reads():
             reading = value is state and (
                 (line.op is np.matmul and line.args[1] is state and line.args[0] is not state)
-                or (line.op is np.transpose and line.kwargs.get("axes") is None)
+                or (line.op is np.transpose and not line.kwargs)
             )
             if value in group and line.out not in group and not reading:
                 return None
@@ -497,14 +499,14 @@ def _transposed(program: Program, group: set[Value], products: list[Line]) -> Pr
             flipped = []
             for a in reversed(line.args):
                 view = Value("computed", a.shape[::-1], a.dtype)
-                lines.append(Line(np.transpose, (a,), {"axes": None}, view, line.note))
+                lines.append(Line(np.transpose, (a,), {}, view, line.note))
                 flipped.append(view)
             lines.append(Line(np.matmul, tuple(flipped), {}, new[line.out], line.note))
         elif line.op is np.transpose and line.args[0] in group:
             renamed[line.out] = new[line.args[0]]
         elif line.op is np.matmul and line.args[1] in group:
             view = Value("computed", line.args[1].shape, line.args[1].dtype)
-            lines.append(Line(np.transpose, (new[line.args[1]],), {"axes": None}, view, line.note))
+            lines.append(Line(np.transpose, (new[line.args[1]],), {}, view, line.note))
             lines.append(Line(np.matmul, (line.args[0], view), {}, line.out, line.note))
         elif line.out in group:
             line = line.changed(lambda v: new.get(v, v))
@@ -520,14 +522,14 @@ def _transposed(program: Program, group: set[Value], products: list[Line]) -> Pr
 
 def _untwisted(program: Program) -> Program:
     """Leave out views that transpose twice."""
-    made = {line.out: line for line in program.lines if line.op is np.transpose and line.kwargs.get("axes") is None}
+    made = {line.out: line for line in program.lines if line.op is np.transpose and not line.kwargs}
     renamed: dict[Value, Value] = {}
     for value, line in made.items():
         inner = made.get(line.args[0])
         if inner is not None and len(value.shape) == 2:
             renamed[value] = inner.args[0]
     lines = [line.changed(lambda v: renamed.get(v, v)) for line in program.lines]
-    return eliminate(program.with_lines(lines, renamed))
+    return eliminate(share(program.with_lines(lines, renamed)))
 
 
 PASSES: dict[str, Pass] = {
