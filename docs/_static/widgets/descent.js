@@ -24,14 +24,14 @@
 
   for (const box of document.querySelectorAll("[data-widget=descent]")) {
     box.innerHTML = `
-      <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" role="img" aria-label="A ball in a landscape"></svg>
+      <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" style="display: block; width: 100%; height: auto" role="img" aria-label="A ball in a landscape"></svg>
       <div class="row">
         <label>landscape <select name="landscape">${Object.entries(LANDSCAPES)
           .map(([key, { title }]) => `<option value="${key}">${title}</option>`).join("")}</select></label>
-        <label>learning rate <input name="rate" type="range" min="0" max="100" value="15"> <output></output></label>
-        <label>momentum <input name="momentum" type="range" min="0" max="0.95" step="0.05" value="0"> <output></output></label>
-        <label>start <input name="start0" type="range" step="0.05"> <output></output></label>
-        <label>start across <input name="start1" type="range" step="0.05"> <output></output></label>
+        <label>learning rate <input name="rate" aria-label="learning rate" type="range" min="0" max="100" value="15"> <span class="value"></span></label>
+        <label>momentum <input name="momentum" aria-label="momentum" type="range" min="0" max="0.95" step="0.05" value="0"> <span class="value"></span></label>
+        <label>start <input name="start0" aria-label="start" type="range" step="0.05"> <span class="value"></span></label>
+        <label>start across <input name="start1" aria-label="start across" type="range" step="0.05"> <span class="value"></span></label>
       </div>
       <div class="row" style="margin-top: 0.6rem">
         <button name="step" type="button">Step</button>
@@ -89,10 +89,10 @@
       svg.innerHTML = picture;
       const steps = path.length - 1;
       const where = ball.map(number).join(" and "), slopes = land.slope(ball).map(number).join(" and ");
-      const text = !inside(ball)
-        ? `flew off in step ${steps}.`
-        : `${steps ? `after ${steps} ${steps > 1 ? "steps" : "step"}` : "starts"} at ${where}, at height ${number(land.height(ball))}; the slope is ${slopes}${resting() ? ": at rest" : ""}.`;
-      status.textContent = `The ball ${text}`;
+      const so = steps ? `After ${steps} ${steps > 1 ? "steps" : "step"} the ball is` : "The ball starts";
+      status.textContent = inside(ball)
+        ? `${so} at ${where}, at height ${number(land.height(ball))}; the slope is ${slopes}${resting() ? ": at rest" : ""}.`
+        : `The ball flew off in step ${steps}.`;
       svg.setAttribute("aria-label", `${land.title}. ${status.textContent}`);
     }
 
