@@ -1,4 +1,4 @@
-"""What cells show: pictures drawn alike on every page, and never without alt text."""
+"""What cells show: pictures, drawn alike and never without alt text; of errors, what they say."""
 
 import os
 import sys
@@ -13,8 +13,10 @@ STYLE = Path(__file__).with_name("matplotlibrc")
 KERNEL = """
 c.InlineBackend.figure_formats = {"retina"}
 c.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight", "pad_inches": 0.15}
+c.InteractiveShell.xmode = "Minimal"
 c.HistoryManager.enabled = False
-"""  # two pixels for one: sharp on every screen
+c.IPKernelApp.exec_files = ["%s"]
+"""  # two pixels for one: sharp on every screen; of an error, what it says
 
 
 def check_pictures(app: Sphinx, doctree: nodes.document) -> None:
@@ -28,7 +30,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Hand the style to the kernels that run the cells."""
     profile = app.outdir.parent / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
-    (profile / "ipython_kernel_config.py").write_text(KERNEL)
+    (profile / "ipython_kernel_config.py").write_text(KERNEL % Path(__file__).with_name("bash.py").as_posix())
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # for cells of bash
     os.environ["MATPLOTLIBRC"] = str(STYLE)
     os.environ["IPYTHONDIR"] = str(profile.parent)
