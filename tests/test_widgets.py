@@ -90,7 +90,7 @@ def slide(page, label, value):
     page.get_by_label(label, exact=True).fill(str(value))
 
 
-@pytest.mark.parametrize("name", ["descent", "digits"])
+@pytest.mark.parametrize("name", ["descent", "digits", "perceptron", "sigmoid"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_control_has_a_name_and_fits_on_a_phone(show, name, theme):
     page = show(name, width=360, color_scheme=theme)
@@ -274,3 +274,71 @@ def test_a_digit_is_drawn_with_the_keyboard(show):
     paper.press("ArrowRight")
     paper.press("Delete")
     assert "Read as" not in status(page)
+
+
+# ---------------------------------------------------------------------------------------------- perceptron and sigmoid
+
+GATES = {"AND": [0, 0, 0, 1], "OR": [0, 1, 1, 1], "NAND": [1, 1, 1, 0], "NOR": [1, 0, 0, 0], "XOR": [0, 1, 1, 0]}
+CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+NEURONS = [([2, 2], -3), ([2, 2], -1), ([-2, -2], 3), ([-2, -2], 1), ([1, 1], -1), ([0, 0], 0), ([4, -3.5], 6)]
+
+
+def set_neuron(page, weights, bias):
+    for label, value in zip(["first weight", "second weight", "bias"], [*weights, bias], strict=True):
+        slide(page, label, value)
+
+
+def test_the_perceptron_fires_where_the_packages_does(show):
+    page = show("perceptron")
+    for weights, bias in NEURONS:
+        set_neuron(page, weights, bias)
+        sums = CORNERS @ weights + bias
+        outputs = tg.nn.Step()(sums).astype(int).tolist()
+        for gate, wanted in GATES.items():
+            page.get_by_label("It is to be").select_option(gate)
+            right = [a == b for a, b in zip(outputs, wanted, strict=True)]
+            said = [row.split("\t") for row in page.locator("tbody tr").all_inner_texts()]
+            assert [numbers(row[1])[0] for row in said] == list(sums)
+            assert [row[2] == f"{out}, right" for out, row in zip(outputs, said, strict=True)] == right
+            assert numbers(status(page))[0] == sum(right)
+            named = [name for name in GATES if f"his is {name}." in status(page)]
+            assert named == [name for name, table in GATES.items() if table == outputs]
+
+
+def test_the_side_where_it_fires_is_shaded(show):
+    page = show("perceptron")
+    shaded = (
+        "points => points.map(([x, y]) => document.querySelector('polygon')"
+        ".isPointInFill(new DOMPoint(120 * (x + 0.5), 120 * (1.5 - y))))"
+    )
+    points = np.random.default_rng(0).uniform(-0.5, 1.5, (50, 2))
+    for weights, bias in [*NEURONS, ([0, 4], -2), ([1, 0], -6)]:
+        set_neuron(page, weights, bias)
+        assert page.evaluate(shaded, points.tolist()) == list(points @ weights + bias > 0)
+
+
+def test_the_sigmoid_neuron_says_what_the_packages_does(show):
+    page = show("sigmoid")
+    for weight, bias, x in [(2, -1, 1), (20, 20, -5), (-7.3, 2.1, 0.4), (0, 0, 3)]:
+        for label, value in ("weight", weight), ("bias", bias), ("input", x):
+            slide(page, label, value)
+        z, larger = weight * x + bias, (weight + 0.1) * x + bias
+        found = numbers(status(page))
+        assert found[0] == pytest.approx(z, abs=0.0051)
+        assert found[1::3] == pytest.approx([float(tg.sigmoid(z)), float(tg.sigmoid(larger))], abs=0.000051)
+        assert found[2::3] == [z > 0, larger > 0]
+
+
+def test_the_input_is_put_where_the_mouse_is(show):
+    page = show("sigmoid")
+    frame, slider = page.locator("svg").bounding_box(), page.get_by_label("input", exact=True)
+    page.mouse.click(frame["x"] + frame["width"] * 0.3, frame["y"] + 50)
+    assert slider.input_value() == "-2"
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] * 0.9, frame["y"] + 50)
+    page.mouse.up()
+    page.mouse.move(frame["x"], frame["y"] + 50)
+    assert slider.input_value() == "4"
+    slider.press("ArrowLeft")
+    assert slider.input_value() == "3.9"
+    assert numbers(status(page))[0] == pytest.approx(6.8)
