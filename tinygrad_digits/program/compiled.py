@@ -163,16 +163,21 @@ class Compiled:
         """
         return report.explain(self._newest(), args, repeat)
 
-    def draw(self, *args: Any, repeat: int = 100) -> Any:
+    def draw(self, *args: Any, repeat: int = 100, figure: Any = None) -> Any:
         """Draw the program: what each line takes, and what is in which memory meanwhile. It takes matplotlib.
 
-        Parameters and cost are those of `explain`.
+        Parameters
+        ----------
+        *args, repeat
+            As of `explain`.
+        figure : matplotlib.figure.Figure, optional
+            What to draw on; a new one if not given.
 
         Returns
         -------
         matplotlib.figure.Figure
         """
-        return report.draw(self._newest(), args, repeat)
+        return report.draw(self._newest(), args, repeat, figure)
 
 
 def _none(*args: Any) -> Any:

@@ -100,7 +100,7 @@ def explain(bound: Bound, args: tuple[Any, ...], repeat: int) -> str:
     return "\n".join(rows)
 
 
-def draw(bound: Bound, args: tuple[Any, ...], repeat: int) -> Figure:
+def draw(bound: Bound, args: tuple[Any, ...], repeat: int, figure: Figure | None) -> Figure:
     """A picture of a program: the time of each line, and which value is in which memory meanwhile."""
     from matplotlib.figure import Figure
 
@@ -111,7 +111,8 @@ def draw(bound: Bound, args: tuple[Any, ...], repeat: int) -> Figure:
     ends = np.cumsum([took[i] for i in range(len(bound.plan.lines))]) * 1e6
     starts = np.concatenate([[0.0], ends[:-1]]) if len(ends) else ends
     buffers = [b for b in bound.plan.buffers if b.values]
-    figure = Figure(figsize=(10, 2.5 + 0.3 * len(buffers)), layout="constrained")
+    figure = figure or Figure(figsize=(10, 2.5 + 0.3 * len(buffers)))
+    figure.set_layout_engine("constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, max(len(buffers), 2)])
     notes = list(dict.fromkeys(line.note for line in bound.plan.lines))
     for line, start, end in zip(bound.plan.lines, starts, ends, strict=True):
