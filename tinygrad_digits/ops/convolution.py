@@ -10,7 +10,6 @@ operations of their own; the three are one another's transposes.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -24,6 +23,7 @@ import numpy as np
 from ..autodiff import defvjp, into, key, primitive
 from .indexing import operand
 from .neural import floats, rows, summed
+from .scratch import filled, scratch
 from .windows import surrounded
 
 if TYPE_CHECKING:
@@ -73,24 +73,6 @@ def each(function: Callable[[Any], None], items: Iterable[Any]) -> None:
         running = [pool.submit(copy_context().run, function, item) for item in items]
         for future in running:
             future.result()
-
-
-_memory = threading.local()
-
-
-def scratch(what: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Memory of this thread's own for what is needed within an operation. It is kept, as fresh memory takes time."""
-    kept, nbytes = vars(_memory), prod(shape) * np.dtype(dtype).itemsize
-    if what not in kept or kept[what].nbytes < nbytes:
-        kept[what] = np.empty(nbytes, np.uint8)
-    return kept[what][:nbytes].view(dtype).reshape(shape)
-
-
-def filled(function: Callable[..., None], shape: tuple[int, ...], dtype: Any, /, *args: Any, **kwargs: Any) -> Any:
-    """A new array, filled by a function that writes to what it is given first."""
-    out = np.empty(shape, dtype)
-    function(out, *args, **kwargs)
-    return out
 
 
 # --------------------------------------------------------------------------------------------------------- convolution

@@ -5,18 +5,26 @@ import operator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..autodiff import composites, defvjp, primitive, writers
+from ..autodiff import composites, defvjp, into, key, primitive, writers
+from .scratch import filled
 
 
 @primitive
 def scatter(g, *, index, shape):
     """An array of zeros to which ``g`` is added at an index: the transpose of ``x[index]``."""
-    x = np.zeros(shape, g.dtype)
+    return filled(scatter_into, shape, g.dtype, g, index=index, shape=shape)
+
+
+def scatter_into(x, g, *, index, shape):
+    """`scatter`, in an array that is there."""
+    x.fill(0)
     if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
         np.add.at(x, index, g)
     else:
         x[index] = g  # slices, numbers and masks take no element twice: assigning is ten times as fast
-    return x
+
+
+into[key(scatter)] = scatter_into
 
 
 @primitive

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..autodiff import advice, composites, defvjp_each, primitive
+from ..autodiff import advice, composites, defvjp_each, into, key, primitive
 from .shapes import along
 
 
@@ -18,6 +18,10 @@ def concatenated(*parts, axis=0):
 def stacked(*parts, axis=0):
     """`numpy.stack`, with the parts as arguments of their own."""
     return np.stack(parts, axis=axis)
+
+
+into[key(concatenated)] = lambda out, *parts, axis=0: np.concatenate(parts, axis=axis, out=out)
+into[key(stacked)] = lambda out, *parts, axis=0: np.stack(parts, axis=axis, out=out)
 
 
 def part(g, out, position, *parts, axis=0):

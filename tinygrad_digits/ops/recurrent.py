@@ -10,8 +10,9 @@ from math import prod
 
 import numpy as np
 
-from ..autodiff import defvjp, primitive
+from ..autodiff import defvjp, into, key, primitive
 from .neural import rows, sigmoid, summed
+from .scratch import filled, scratch
 
 
 def joined(*arrays):
@@ -46,11 +47,18 @@ def slope(p):
 @primitive
 def elman(packed, *, shapes):
     """``h[t] = tanh(x[t] + h[t-1] @ weight)`` for x (N, T, H), a first state (N, H) and weight (H, H): (N, T, H)."""
+    return filled(elman_into, shapes[0], packed.dtype, packed, shapes=shapes)
+
+
+def elman_into(states, packed, *, shapes):
+    """`elman`, in an array that is there."""
     x, h, weight = parted(packed, shapes)
-    states = np.empty_like(x)
     for t in range(x.shape[1]):
-        states[:, t] = h = np.tanh(x[:, t] + h.dot(weight))
-    return states
+        fed = h.dot(weight, out=scratch(f"fed {t % 2}", h.shape, h.dtype))
+        states[:, t] = h = np.tanh(np.add(x[:, t], fed, out=fed), out=fed)
+
+
+into[key(elman)] = elman_into
 
 
 def elman_backward(g, states, x, first, weight):
