@@ -71,7 +71,7 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
     >>> optimizer = tg.optim.SGD([w], lr=0.1)
     >>> @tg.compile
     ... def step(x):
-    ...     loss = np.sum((w - x) ** 2)
+    ...     loss = np.sum(np.square(w - x))
     ...     optimizer.zero_grad()
     ...     loss.backward()
     ...     optimizer.step()
@@ -217,7 +217,7 @@ def traced(
 ) -> tuple[Any, Bound]:
     """Run a step for real; its results, and the program of what it did."""
     bindings = list(_bindings(step))
-    trace = Trace(_names([value for _, _, value in bindings] + [*args, *kwargs.values()]))
+    trace = Trace(_names(bindings, [*args, *kwargs.values()]))
     words = list(_argument_names(step, args, kwargs))
 
     def shown(a: Any, called: str) -> Any:
@@ -294,9 +294,10 @@ def _bindings(step: Any) -> Iterator[Binding]:
             yield step.__globals__, used, step.__globals__[used]
 
 
-def _names(things: list[Any]) -> dict[int, str]:
-    """What people call the tensors that modules and containers hold."""
-    names: dict[int, str] = {}
+def _names(bindings: list[Binding], given: list[Any]) -> dict[int, str]:
+    """What people call the tensors that a step finds, by themselves, in modules and in containers."""
+    names: dict[int, str] = {id(value): called for _, called, value in bindings if isinstance(value, Tensor)}
+    things = [value for _, _, value in bindings] + given
     modules = [thing for thing in things if isinstance(thing, Module)]
     for thing in modules + [thing for thing in things if isinstance(thing, list | tuple | dict)]:
         for place, item in walk(thing):
