@@ -348,7 +348,10 @@ def tensor(data: ArrayLike, *, dtype: DTypeLike | None = None, requires_grad: bo
     Tensor([[1., 2.],
             [3., 4.]], requires_grad=True)
     """
-    return _leaf(_new(_numbers(data, np.array(data, dtype=dtype, order="C"))), requires_grad)
+    made = _leaf(_new(_numbers(data, np.array(data, dtype=dtype, order="C"))), requires_grad)
+    if _traces and (trace := _tracing.get()) is not None:
+        trace.made(made, data)
+    return made
 
 
 def asarray(data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:

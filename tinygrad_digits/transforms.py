@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .autodiff import CLOSED, INPUT, depends_on_others, name, sweep
-from .tensor import Tensor, is_recording, recording, tensor
+from .tensor import Tensor, is_recording, recording, tensor, tracing
 
 Function = Callable[..., Any]
 Argnums = int | tuple[int, ...]
@@ -248,7 +248,8 @@ def _linearize(f: Function, xs: tuple[Any, ...]) -> tuple[Any, Function, bool]:
     for x in inputs:
         if x._recipe is INPUT:
             x._recipe = CLOSED
-    as_tensors = live or _any_tensor(given)
+    program = tracing() is not None  # all is done with Tensors then, as it is to be traced
+    as_tensors = live or program or _any_tensor(given)
     value = _nest(made, results if live else [y.detach() if as_tensors else y.numpy() for y in results])
 
     def pull(cotangent: Any) -> Any:
@@ -260,13 +261,13 @@ def _linearize(f: Function, xs: tuple[Any, ...]) -> tuple[Any, Function, bool]:
             if np.shape(c) != y.shape:
                 raise ValueError(f"a cotangent has shape {np.shape(c)}, and its result {y.shape}: make them equal")
             if y.requires_grad:
-                if record:
+                if record or program:
                     c = c.astype(y.dtype) if isinstance(c, Tensor) else tensor(c, dtype=y.dtype)
                 else:
                     c = np.asarray(c.numpy() if isinstance(c, Tensor) else c, dtype=y.dtype)
                 seeds[y] = seeds[y] + c if y in seeds else c
         with recording(record):
-            found = sweep(seeds, create_graph=record, keep=True, inputs=ends)
+            found = sweep(seeds, create_graph=record or program, keep=True, inputs=ends)
         gradients = [found[x] if x in found else np.zeros(x.shape, x.dtype) for x in inputs]
         if tensors:
             return _nest(xs, [g if isinstance(g, Tensor) else tensor(g) for g in gradients])
@@ -277,7 +278,7 @@ def _linearize(f: Function, xs: tuple[Any, ...]) -> tuple[Any, Function, bool]:
 
 def _input(x: Any) -> Tensor:
     """A Tensor that is neither a leaf nor computed, for a function to be differentiated by."""
-    made = tensor(x)
+    made = x.detach() if isinstance(x, Tensor) else tensor(x)
     made._recipe = INPUT
     return made
 

@@ -168,7 +168,7 @@ class Bound:
         tests = []
         for owner, key, value in [*self.bindings, *self.owners]:
             place = f"{names(owner)}.get({key!r})" if isinstance(owner, dict) else f"{names(owner)}.cell_contents"
-            tests.append(f"{place} is {names(value)}")
+            tests.append(f"{place} {'==' if isinstance(value, PLAIN) else 'is'} {names(value)}")
         for owner, key, value in self.trace.modes.values():
             tests.append(f"{names(owner)}.get({key!r}, True) == {names(value)}")
         for op, operands, answer in self.trace.guards:
@@ -233,7 +233,9 @@ usual = getrefcount(probe)  # of an array that a tensor and this function's glob
 del probe, held
 """
 
-WATCHED = (Module, Optimizer, Tensor, np.ndarray, list, tuple, dict)
+PLAIN = (int, float, str)
+WATCHED = (Module, Optimizer, Tensor, np.ndarray, list, tuple, dict, *PLAIN)
+"""What a step may find in variables and attributes and another time find changed."""
 
 
 class _Names:
@@ -267,6 +269,6 @@ def _owners(things: list[Any], trace: Trace) -> Any:
         if isinstance(thing, Module):
             for module in thing.modules():
                 for key, value in vars(module).items():
-                    used = not isinstance(value, Tensor) or value in trace.states
+                    used = key != "training" and (not isinstance(value, Tensor) or value in trace.states)
                     if isinstance(value, WATCHED) and used:
                         yield vars(module), key, value

@@ -217,7 +217,13 @@ def traced(
 ) -> tuple[Any, Bound]:
     """Run a step for real; its results, and the program of what it did."""
     bindings = list(_bindings(step))
-    trace = Trace(_names(bindings, [*args, *kwargs.values()]))
+    for _, called, value in bindings:
+        if hasattr(value, "__next__"):
+            raise CompileError(
+                f"{name(step)} uses the iterator {called}: Python code runs at the first call only, and the program would "
+                "go on with the same items for ever. Pass them as arguments"
+            )
+    trace = Trace(_names(bindings, [*args, *kwargs.values()]), [value for _, _, value in bindings])
     words = list(_argument_names(step, args, kwargs))
 
     def shown(a: Any, called: str) -> Any:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .. import autodiff
 from ..autodiff import LEAF, Op, describe, missing_rule, name
-from ..tensor import Tensor, _explained, _new, is_recording, recording, traced_by
+from ..tensor import Frozen, Tensor, _explained, _new, is_recording, recording, traced_by
 from .ir import Line, Program, Scalar, Value, mapped, values_in
 
 PACKAGE = str(Path(__file__).parents[1])
@@ -62,8 +62,9 @@ class Slot:
 class Trace:
     """What happens in one run of a step."""
 
-    def __init__(self, names: dict[int, str]) -> None:
+    def __init__(self, names: dict[int, str], outside: list[Any]) -> None:
         self.names = names  # of tensors, by id
+        self.outside = {id(a) for a in outside if isinstance(a, np.ndarray)}
         self.lines: list[Line] = []
         self.values: dict[int, Value] = {}  # by the id of a tensor, which `alive` keeps from being given to another
         self.constants: dict[int, Value] = {}
@@ -101,6 +102,28 @@ class Trace:
         self.alive.append(made)
         return made
 
+    def made(self, tensor: Tensor, data: Any) -> None:
+        """A tensor was made of a copy of some data: of numbers that are written in the step, it is to be hoped."""
+        if isinstance(data, np.ndarray):
+            self._refuse_part(data)
+        self.values[id(tensor)] = self.constant(tensor._array, own=True)
+        self.alive.append(tensor)
+
+    def _refuse_part(self, array: NDArray[Any]) -> None:
+        """Complain of a piece of an array from outside, which at the next call may be meant to be another piece."""
+        owner: Any = array
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        if (
+            owner is not array
+            and (isinstance(owner, Frozen) or id(owner) in self.outside)
+            and id(array) not in self.outside
+        ):
+            raise CompileError(
+                f"{_where()}: the step takes a part, of shape {array.shape}, of an array from outside, and the program "
+                "would go on with this part for ever. Pass it as an argument, or index a Tensor by an argument"
+            )
+
     def constant(self, array: NDArray[Any], own: bool = False) -> Value:
         """An array from outside that is no state."""
         value = self.constants.get(id(array))
@@ -136,6 +159,8 @@ class Trace:
         if isinstance(a, Scalar):
             return self._number(a)
         if isinstance(a, np.ndarray):
+            if id(a) not in self.constants:
+                self._refuse_part(a)
             return self.constant(a)
         if isinstance(a, np.generic):
             array = np.asarray(a)
