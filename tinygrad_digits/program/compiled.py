@@ -220,8 +220,8 @@ def traced(
     for _, called, value in bindings:
         if hasattr(value, "__next__"):
             raise CompileError(
-                f"{name(step)} uses the iterator {called}: Python code runs at the first call only, and the program would "
-                "go on with the same items for ever. Pass them as arguments"
+                f"{name(step)} uses the iterator {called}: Python code runs at the first call only, and the program "
+                "would go on with the same items for ever. Pass them as arguments"
             )
     trace = Trace(_names(bindings, [*args, *kwargs.values()]), [value for _, _, value in bindings])
     words = list(_argument_names(step, args, kwargs))
