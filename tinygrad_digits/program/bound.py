@@ -18,7 +18,7 @@ from ..optim import Optimizer
 from ..tensor import Tensor, _new
 from .emit import Source
 from .ir import Program, Scalar, Value, mapped, values_in
-from .memory import plan
+from .memory import parted, plan
 from .passes import Pass
 from .trace import Slot, Trace
 
@@ -47,6 +47,7 @@ class Bound:
         self.raw, self.program = raw, raw
         for one in passes.values():
             self.program = one(self.program)
+        self.program = parted(self.program)
         self.plan = plan(self.program)
         self.source = Source(self.program, self.plan, name(step))
         self.code = builtins.compile(self.source.text, f"<program of {name(step)}>", "exec")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import autodiff
 from . import kernels
-from .ir import Line, Program, Value, values_in
+from .ir import Line, Program, Value, mapped, values_in
 
 ALIGNMENT = 64
 
@@ -211,6 +211,25 @@ class _Planner:
             ):
                 return a
         return None
+
+
+def parted(program: Program) -> Program:
+    """The program with copies of what it hands out of its states' old values: they are written to before that."""
+    made = {line.out: line for line in program.lines}
+    copies: dict[Value, Value] = {}
+
+    def handed_out(value: Value) -> Value:
+        owner = value
+        while owner in made and made[owner].op in kernels.VIEWS and isinstance(made[owner].args[0], Value):
+            owner = made[owner].args[0]
+        if owner not in program.writes:
+            return value
+        return copies.setdefault(value, Value("computed", value.shape, value.dtype, value.name))
+
+    results = mapped(program.results, Value, handed_out)
+    gradients = {handed_out(value): place for value, place in program.gradients.items()}
+    lines = [Line(np.astype, (value, copy.dtype), {}, copy) for value, copy in copies.items()]
+    return Program(program.inputs, program.lines + lines, results, program.writes, gradients)
 
 
 def _samples(program: Program, lines: list[Line]) -> dict[Value, NDArray[Any]]:
