@@ -78,6 +78,8 @@ def _fixed(value: Any, keyword: str, op: Op) -> Any:
         if value._recipe is not None and _recording.get():
             raise TypeError(f"{name(op)} has no derivative for {keyword}=: give it an array, or detach() the tensor")
         return value.numpy()
+    if type(value) is tuple and any(type(part) is Tensor for part in value):  # an index
+        return tuple([_fixed(part, keyword, op) for part in value])
     autodiff.refuse_nested(value, op, f"{keyword}=")
     return value.copy() if isinstance(value, np.ndarray | list | dict | set) else value
 

@@ -15,7 +15,7 @@ from .shapes import along
 def along_axis(indices, axis, shape):
     """The subscript that does what `numpy.take_along_axis` does."""
     grid = [np.arange(n).reshape([-1 if i == k else 1 for i in range(len(shape))]) for k, n in enumerate(shape)]
-    grid[axis] = np.asarray(indices)
+    grid[axis] = operand(indices)
     return tuple(grid)
 
 
@@ -30,7 +30,7 @@ def put(g, x, indices, axis, mode):
     """The transpose of `numpy.take`."""
     if axis is None:
         return np.reshape(put(g, np.ravel(x), indices, 0, mode), x.shape)
-    indices, n = np.asarray(indices), x.shape[axis]
+    indices, n = operand(indices), x.shape[axis]
     if mode != "raise":
         indices = indices % n if mode == "wrap" else np.clip(indices, 0, n - 1)
     return scatter(g, index=along(axis, indices), shape=x.shape)
