@@ -802,6 +802,7 @@ class Tensor:
 
     def _number(self) -> Any:
         """The only element, for who does not ask for it by `item`: no gradient may be lost that way."""
+        _stay(self, "a Python number")
         if self._recipe is not None and _recording.get():
             raise TypeError(
                 f"making a number of {describe(self)}, which requires a gradient, would silently leave the graph, as "
@@ -827,6 +828,7 @@ class Tensor:
         return f"Tensor({', '.join(facts)})"
 
     def __reduce__(self) -> Any:  # for copy.copy, copy.deepcopy and pickle, which all make a leaf of a leaf
+        _stay(self, "a copy or pickle")
         if not self.is_leaf:
             raise TypeError(f"only leaves can be copied or pickled, and this is {describe(self)}. detach() it first")
         return _restore, (self._array, self.requires_grad, self.grad)

@@ -210,6 +210,11 @@ class Trace:
                 f"{_where()}: the shape of {name(op)}'s result depends on values, and a program's shapes are fixed. "
                 "Use np.where, or multiply by the mask"
             )
+        if op in autodiff.writers:
+            raise CompileError(
+                f"{_where()}: {name(op)} writes to an array, and a program knows what its own lines compute only. Make "
+                f"a new Tensor: {autodiff.writers[op]}"
+            )
         kinds = Tensor | Cell | Scalar
         plain = mapped((args, kwargs), kinds, _plain)
         try:
