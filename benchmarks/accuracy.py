@@ -18,13 +18,14 @@ def main() -> None:
     """Print a line a seed, and the mean and standard deviation of each recipe."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", nargs="*", default=[*RECIPES], metavar="RECIPE", help=f"of {', '.join(RECIPES)}: all")
-    parser.add_argument("--seeds", type=int, default=5, help="how many, 0 and up (5)")
+    parser.add_argument("--seeds", type=int, default=5, help="how many (5)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the others follow it (0)")
     arguments = parser.parse_args()
     digits = load_mnist()
     print(f"NumPy {np.__version__}, {platform.machine()}")
     for name in arguments.recipe:
         rows = []
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             trained = fit(RECIPES[name], digits, seed=seed)
             last, report = trained.history[-1], evaluate(trained.model, digits.test)
             halves = report.first_half, report.second_half

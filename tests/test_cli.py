@@ -79,7 +79,17 @@ def test_settings_can_be_changed(say, folder, tmp_path):
     arguments = ["--epochs", 1, "--batch-size", 50, "--lr", 0.5, "--momentum", 0.5, "--weight-decay", 0.001]
     status, out, _ = say("train", "--data-dir", folder, "--out", tmp_path / "r", *arguments)
     assert status == 0
-    assert "epochs 1, batch size 50, lr 0.5, momentum 0.5, weight decay 0.001, schedule linear" in out
+    assert "epochs 1, batch size 50, lr 0.5, momentum 0.5, weight decay 0.001, optimizer sgd, schedule linear" in out
+
+
+def test_steps_can_be_run_as_they_are(say, folder, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(cli, "fit", lambda *args, compiled, **kwargs: seen.append(compiled) or fit(*args, **kwargs))
+    for flags in [], ["--eager"]:
+        status, _, _ = say("train", "--data-dir", folder, "--out", tmp_path / f"r{len(flags)}", "--epochs", 1, *flags)
+        assert status == 0
+    status, _, _ = say("train", "--resume", tmp_path / "r1", "--epochs", 2)
+    assert (status, seen) == (0, [True, False, False])
 
 
 def test_evaluate_reads_the_same_test_images_again(say, run):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinygrad_digits import nn
+from tinygrad_digits import nn, optim
 from tinygrad_digits.digits import (
     RECIPES,
     Distortion,
@@ -14,8 +14,10 @@ from tinygrad_digits.digits import (
     Examples,
     Run,
     RunError,
+    Shift,
     accuracy,
     as_floats,
+    batches,
     evaluate,
     fit,
     load_mnist,
@@ -40,7 +42,7 @@ def quick(name="sigmoid", **settings):
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_every_recipe_learns(recipe, few):
-    epochs = 120 if recipe.name == "deep" else 5  # which begins with a long time of learning nothing
+    epochs = {"deep": 120, "recurrent": 10}.get(recipe.name, 5)  # deep begins with a long time of learning nothing
     trained = fit(replace(recipe, epochs=epochs), few)
     assert trained.history[-1].loss < trained.history[0].loss
     assert trained.history[-1].validation_accuracy > 0.6
@@ -79,9 +81,18 @@ def interrupting(epoch, images):
     return on_batch
 
 
-@pytest.mark.parametrize("when", [(3, 0), (3, 500), (4, 1000), (1, 300)])
-def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(few, tmp_path, when):
-    recipe = noisy(epochs=4, batch_size=100)
+@pytest.mark.parametrize(
+    ("when", "settings"),
+    [
+        ((3, 0), {}),
+        ((3, 500), {}),
+        ((4, 1000), {}),
+        ((1, 300), {}),
+        ((3, 500), {"optimizer": "adam", "lr": 1e-3}),
+    ],
+)
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(few, tmp_path, when, settings):
+    recipe = noisy(epochs=4, batch_size=100, **settings)
     whole = fit(recipe, few, seed=3)
     run = Run.create(tmp_path / "run", recipe)
     stopped = fit(recipe, few, seed=3, run=run, on_batch=interrupting(*when))
@@ -94,6 +105,17 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(few, tmp_path
     assert run.metrics() == resumed.history
     seconds = [epoch.seconds for epoch in resumed.history]
     assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("name", ["nielsen", "sigmoid", "recurrent"])
+def test_a_compiled_training_is_that_of_the_steps_as_they_are(few, name):
+    settings = {"batch_size": 30, "optimizer": "sgd", "lr": 0.1, "augment": None if name == "nielsen" else Shift(1)}
+    eager, compiled = (fit(quick(name, **settings), few, compiled=c) for c in (False, True))
+    for one, other in zip(eager.history, compiled.history, strict=True):
+        assert other.loss == pytest.approx(one.loss, rel=1e-4)
+        assert other.learning_rate == one.learning_rate
+    for one, other in zip(eager.model.parameters(), compiled.model.parameters(), strict=True):
+        np.testing.assert_allclose(other.numpy(), one.numpy(), atol=1e-4)
 
 
 def test_a_training_that_is_over_can_have_more_epochs(few, tmp_path):
@@ -175,6 +197,7 @@ def test_a_run_keeps_settings_metrics_and_model(few, tmp_path):
         "epochs": 2,
         "batch_size": recipe.batch_size,
         "lr": 0.25,
+        "optimizer": "sgd",
         "momentum": recipe.momentum,
         "weight_decay": recipe.weight_decay,
         "schedule": "linear",
@@ -248,6 +271,21 @@ def test_gradients_are_clipped_and_one_that_is_infinite_is_no_step(few):
 
     with pytest.raises(Diverged, match="a gradient became infinite or NaN at step 1,"):
         fit(replace(recipe, build=steep), few)
+
+
+def test_a_recipe_can_ask_for_adam(few):
+    settings = {"lr": 0.01, "weight_decay": 0.1}
+    recipe = quick("perceptron", optimizer="adam", momentum=0.7, batch_size=500, epochs=1, **settings)
+    weights, rng = np.random.default_rng(0).spawn(2)
+    model = recipe.build(weights)
+    optimizer = optim.Adam(model.parameters(), betas=(0.7, 0.999), **settings)
+    for step, (x, y) in enumerate(batches(as_floats(few.train.images), few.train.labels, size=500, rng=rng)):
+        optimizer.zero_grad()
+        optimizer.lr = 0.01 * (1 - step / 2)
+        nn.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    for found, expected in zip(fit(recipe, few).model.parameters(), model.parameters(), strict=True):
+        assert found.numpy().tobytes() == expected.numpy().tobytes()
 
 
 def test_weights_that_diverge_in_the_last_step_are_noticed(few):
@@ -352,7 +390,9 @@ def reported(**values):
         (changed(recipe=["sigmoid"]), "names no recipe of this version"),
         (changed(data_dir=5), "a data_dir that is no path: 5"),
         (changed(lr="fast"), "has lr='fast': it must be a number of at least 0"),
-        (changed(loss="hinge"), "has the loss 'hinge'.* known are cross_entropy, quadratic, and constant, linear"),
+        (changed(loss="hinge"), "has the loss 'hinge': known are cross_entropy, quadratic"),
+        (changed(optimizer="newton"), "has the optimizer 'newton': known are sgd, adam"),
+        (changed(schedule="none"), "has the schedule 'none': known are constant, linear"),
         (lambda run: (run / "settings.json").write_text('{"recipe": "sigmoid"}'), "is not complete.*loss"),
         (
             lambda run: (run / "metrics.jsonl").write_text('{"epoch": 1}'),

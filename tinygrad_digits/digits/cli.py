@@ -87,6 +87,7 @@ def _create(name: str, folder: str | Path | None, arguments: argparse.Namespace)
         folder,
         replace(RECIPES[name], **_chosen(arguments)),
         seed=arguments.seed or 0,
+        eager=bool(arguments.eager),
         data_dir=data_dir and str(Path(data_dir).resolve()),
         version=__version__,
         numpy=np.__version__,
@@ -112,6 +113,7 @@ def _train(run: Run, digits: Digits, *, resume: bool = False) -> bool:
                 seed=run.settings.get("seed", 0),
                 run=run,
                 resume=resume,
+                compiled=not run.settings.get("eager"),
                 on_batch=on_batch,
                 on_epoch=lambda e: print(_row(e), flush=True),
             )
@@ -132,7 +134,7 @@ def _train(run: Run, digits: Digits, *, resume: bool = False) -> bool:
 
 def _resume(arguments: argparse.Namespace) -> int:
     """Go on with a run that was stopped, or that is to have more epochs."""
-    other = [n for n in ("recipe", "compare", "out", "seed", "data_dir", *_SETTINGS) if n != "epochs"]
+    other = [n for n in ("recipe", "compare", "out", "seed", "eager", "data_dir", *_SETTINGS) if n != "epochs"]
     given = [n for n in other if getattr(arguments, n) is not None]
     if given:
         arguments.parser.error(
@@ -232,7 +234,8 @@ def _told(report: Report) -> str:
 
 def _settings(run: Run) -> str:
     return ", ".join(
-        f"{name.replace('_', ' ')} {run.settings[name]}" for name in (*_SETTINGS, "schedule", "augment", "seed")
+        f"{name.replace('_', ' ')} {run.settings[name]}"
+        for name in (*_SETTINGS, "optimizer", "schedule", "augment", "seed")
     )
 
 
@@ -362,6 +365,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"{text} (default: the recipe's)")
     sub.add_argument(
         "--seed", type=_whole(0), metavar="N", help="of the initial weights and the shuffling (default: 0)"
+    )
+    sub.add_argument(
+        "--eager", action="store_true", default=None, help="run each step as it is, not as a compiled program"
     )
     sub.add_argument(
         "--out", metavar="DIR", help="the run folder (default: runs/RECIPE-1, or runs/compare-1, or the next number)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn import Module
+from ..program import compile
 from ..tensor import no_grad
 from .data import Examples, as_floats, batches
 
@@ -44,20 +46,30 @@ class Report:
     confusions: tuple[Confusion, ...]
 
 
-def outputs(model: Module, inputs: Array, *, batch_size: int = 1_000) -> Array:
+def reader(model: Module, *, compiled: bool = True) -> Callable[[Array], Any]:
+    """Make the function that gives a net's outputs, unrecorded, for one batch after another of inputs."""
+
+    def read(inputs: Any) -> Any:
+        with no_grad():
+            return model(inputs)
+
+    return compile(read) if compiled else read
+
+
+def outputs(model: Callable[[Array], Any], inputs: Array, *, batch_size: int = 1_000) -> Array:
     """Give a net's outputs (N, classes) for inputs (N, 28, 28, 1), unrecorded, in batches to save memory."""
     with no_grad():
         return np.concatenate([np.asarray(model(x)) for (x,) in batches(inputs, size=batch_size)])
 
 
-def accuracy(model: Module, inputs: Array, labels: Array) -> float:
+def accuracy(model: Callable[[Array], Any], inputs: Array, labels: Array) -> float:
     """Give the fraction of inputs (N, 28, 28, 1) whose greatest output is that of their label, 0 to 1."""
     return float(np.mean(outputs(model, inputs).argmax(axis=1) == labels))
 
 
 def evaluate(model: Module, examples: Examples) -> Report:
     """Have a net read all the images of a set."""
-    digits = outputs(model, as_floats(examples.images)).argmax(axis=1)
+    digits = outputs(reader(model), as_floats(examples.images)).argmax(axis=1)
     right = digits == examples.labels
     half = len(right) // 2
     table = np.zeros((10, 10), int)

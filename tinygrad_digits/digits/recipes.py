@@ -5,7 +5,7 @@ The settings were chosen on the validation images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,10 @@ class Recipe:
         1 for the right digit and 0 for the others, the mean over the images.
     epochs, batch_size : int
         Passes over the training images, and images a step.
+    optimizer : {"sgd", "adam"}
+        `tinygrad_digits.optim.SGD` or `Adam`.
     lr, momentum, weight_decay : float
-        Settings of `tinygrad_digits.optim.SGD`.
+        Its settings. The momentum is how much is kept of the last step's direction: β₁ of Adam.
     augment : callable, optional
         What is done to each mini-batch of images first, given them and a Generator: a `tinygrad_digits.digits.Shift` or
         `Distortion`.
@@ -73,6 +75,7 @@ class Recipe:
     epochs: int
     batch_size: int
     lr: float
+    optimizer: str = "sgd"
     momentum: float = 0.0
     weight_decay: float = 0.0
     max_norm: float = 0.0
@@ -87,11 +90,10 @@ class Recipe:
                 raise ValueError(
                     f"the recipe {self.name} has {setting}={value!r}: it must be a number of at least {least}"
                 )
-        if self.loss not in LOSSES or self.schedule not in SCHEDULES:
-            raise ValueError(
-                f"the recipe {self.name} has the loss {self.loss!r} and the schedule {self.schedule!r}: known are "
-                f"{', '.join(LOSSES)}, and {', '.join(SCHEDULES)}"
-            )
+        for setting, known in ("loss", [*LOSSES]), ("optimizer", [*OPTIMIZERS]), ("schedule", [*SCHEDULES]):
+            value = getattr(self, setting)
+            if value not in known:
+                raise ValueError(f"the recipe {self.name} has the {setting} {value!r}: known are {', '.join(known)}")
 
 
 _LEAST = {"epochs": 1, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "max_norm": 0, "threads": 1}
@@ -102,6 +104,11 @@ LOSSES: dict[str, Callable[[Tensor, NDArray[Any]], Tensor]] = {
     "cross_entropy": cross_entropy,
     # mse_loss is the mean over the outputs too: ten halves make it half the squared distance.
     "quadratic": lambda outputs, labels: 5 * mse_loss(outputs, ONE_HOT[labels]),
+}
+
+OPTIMIZERS: dict[str, Callable[[Iterable[Tensor], Recipe], optim.Optimizer]] = {
+    "sgd": lambda params, r: optim.SGD(params, lr=r.lr, momentum=r.momentum, weight_decay=r.weight_decay),
+    "adam": lambda params, r: optim.Adam(params, lr=r.lr, betas=(r.momentum, 0.999), weight_decay=r.weight_decay),
 }
 
 SCHEDULES = {
@@ -289,13 +296,14 @@ RECIPES = {
             "96 % in a minute",
             _recurrent,
             loss="cross_entropy",
-            epochs=15,
+            epochs=20,
             batch_size=64,
-            lr=0.05,
+            lr=0.001,
+            optimizer="adam",
             momentum=0.9,
             max_norm=1.0,
             schedule="one_cycle",
-            augment=Shift(1),
+            augment=DISTORTION,
         ),
     )
 }

@@ -18,10 +18,11 @@ from threadpoolctl import threadpool_limits
 from .. import optim
 from ..nn import Module
 from ..ops.convolution import image_threads
+from ..program import compile
 from .augmentation import Distortion
 from .data import Digits, as_floats, batches
-from .evaluation import accuracy
-from .recipes import LOSSES, RECIPES, SCHEDULES, Recipe
+from .evaluation import accuracy, reader
+from .recipes import LOSSES, OPTIMIZERS, RECIPES, SCHEDULES, Recipe
 from .runs import Epoch, Run, RunError
 
 SAMPLE = 10_000
@@ -48,6 +49,7 @@ def fit(
     seed: int = 0,
     run: Run | None = None,
     resume: bool = False,
+    compiled: bool = True,
     on_batch: Callable[[int, int], None] = lambda epoch, images: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
@@ -68,6 +70,8 @@ def fit(
         Where to keep the metrics, the model, and what it takes to go on. All are written at each epoch's end.
     resume : bool
         Go on from the last epoch's end that the run has kept: to the same weights, bit for bit, as without a break.
+    compiled : bool
+        Run each step as a program (see `tinygrad_digits.compile`), which gives the same but for rounding, sooner.
     on_batch : callable, optional
         Called with the epoch's number and how many of its images are done.
     on_epoch : callable, optional
@@ -88,7 +92,7 @@ def fit(
     >>> trained.history[0].validation_accuracy > 0.9
     True
     """
-    training = _Training(recipe, digits, seed)
+    training = _Training(recipe, digits, seed, compiled)
     model = training.model
     trained = Trained(model)
     if run and resume:
@@ -143,18 +147,36 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
             yield item
 
 
+def _descent(model: Module, optimizer: optim.Optimizer, recipe: Recipe) -> Callable[[Any, Any], Any]:
+    """Make the step downhill: it returns the loss before it."""
+    loss_of, max_norm = LOSSES[recipe.loss], recipe.max_norm
+
+    def descend(images: Any, labels: Any) -> Any:
+        loss = loss_of(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        if max_norm:
+            optim.clip_grad_norm(optimizer.params, max_norm)
+        optimizer.step()
+        return loss
+
+    return descend
+
+
 class _Training:
     """A net in training, and all that changes while it is."""
 
-    def __init__(self, recipe: Recipe, digits: Digits, seed: int) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, digits: Digits, seed: int, compiled: bool) -> None:
+        self.recipe, self.compiled = recipe, compiled
         weights, self.rng = np.random.default_rng(seed).spawn(2)
         self.model = recipe.build(weights)
         self.inputs, self.labels = as_floats(digits.train.images), digits.train.labels
         self.validation = as_floats(digits.validation.images), digits.validation.labels
-        self.optimizer = optim.SGD(
-            self.model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
+        self.optimizer = OPTIMIZERS[recipe.optimizer](self.model.parameters(), recipe)
+        descend = _descent(self.model, self.optimizer, recipe)
+        self.descend = compile(descend) if compiled else descend
+        self.gather_and_descend = compile(lambda x, y, places: descend(x[places], y[places]))
+        self.forward = reader(self.model, compiled=compiled)
         self.steps_per_epoch = math.ceil(len(self.inputs) / recipe.batch_size)
         self.schedule = SCHEDULES[recipe.schedule](recipe.lr, recipe.epochs * self.steps_per_epoch)
         self.step = 0
@@ -167,9 +189,9 @@ class _Training:
         began = perf_counter()
         total, done = 0.0, 0
         with np.errstate(over="ignore", invalid="ignore"):  # numbers out of bounds are dealt with, not warned of
-            for images, labels in self._batches():
-                total += self._descend(images, labels)
-                done += len(images)
+            for loss in self._losses():
+                total += loss
+                done = min(done + self.recipe.batch_size, len(self.inputs))
                 on_batch(number, done)
         took = perf_counter() - began
         if not all(np.isfinite(weights).all() for weights in model.state_dict().values()):
@@ -179,8 +201,8 @@ class _Training:
         return Epoch(
             number,
             total / self.steps_per_epoch,
-            accuracy(model, self.inputs[:SAMPLE], self.labels[:SAMPLE]),
-            accuracy(model, *self.validation),
+            accuracy(self.forward, self.inputs[:SAMPLE], self.labels[:SAMPLE]),
+            accuracy(self.forward, *self.validation),
             self.optimizer.lr,
             done / took,
             perf_counter() - self.start,
@@ -214,33 +236,36 @@ class _Training:
         """All that anything random is drawn from."""
         return {"data": self.rng, **{f"model.{place}": rng for place, rng in self.model.generators().items()}}
 
-    def _batches(self) -> Iterator[tuple[NDArray[Any], ...]]:
-        """Give an epoch's mini-batches. To distort one takes up to half a step: while the one before runs."""
-        rng, augment = self.rng, self.recipe.augment
-        pieces = batches(self.inputs, self.labels, size=self.recipe.batch_size, rng=rng)
-        if augment is None:
-            return pieces
-        moved = ((augment(images, rng), labels) for images, labels in pieces)
-        return ahead(moved) if isinstance(augment, Distortion) else moved
-
-    def _descend(self, images: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
-        """Take one step downhill; return the loss before it."""
-        recipe, optimizer = self.recipe, self.optimizer
-        optimizer.lr = self.schedule(self.step)
-        self.step += 1
-        loss = LOSSES[recipe.loss](self.model(images), labels)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise self._diverged(f"the loss became {value}")
-        optimizer.zero_grad()
-        loss.backward()
-        if recipe.max_norm:
+    def _losses(self) -> Iterator[float]:
+        """Take an epoch's steps downhill, and give the loss before each."""
+        optimizer = self.optimizer
+        for run, *batch in self._batches():
+            optimizer.lr = self.schedule(self.step)
+            self.step += 1
             try:
-                optim.clip_grad_norm(optimizer.params, recipe.max_norm)
-            except ValueError:
+                value = run(*batch).item()
+            except optim.InfiniteGradient:
                 raise self._diverged("a gradient became infinite or NaN") from None
-        optimizer.step()
-        return float(value)
+            if not math.isfinite(value):
+                raise self._diverged(f"the loss became {value}")
+            yield value
+
+    def _batches(self) -> Iterator[tuple[Any, ...]]:
+        """Give an epoch's mini-batches, each after what is to be run on it.
+
+        To distort one takes up to half a step: that is done while the one before runs. A program gathers those that
+        stay as they are by itself.
+        """
+        rng, augment, size = self.rng, self.recipe.augment, self.recipe.batch_size
+        if augment is None and self.compiled:
+            for (places,) in batches(np.arange(len(self.inputs)), size=size, rng=rng):
+                yield self.gather_and_descend, self.inputs, self.labels, places
+            return
+        pieces = batches(self.inputs, self.labels, size=size, rng=rng)
+        if augment is not None:
+            pieces = ((augment(images, rng), labels) for images, labels in pieces)
+        for piece in ahead(pieces) if isinstance(augment, Distortion) else pieces:
+            yield self.descend, *piece
 
     def _diverged(self, what: str) -> Diverged:
         lr, usual = self.optimizer.lr, RECIPES.get(self.recipe.name, self.recipe).lr

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from ..tensor import Tensor, asarray, run, tracing
 
 
+class InfiniteGradient(ValueError):  # noqa: N818 - what happened is not a mistake in the program
+    """A gradient has an infinite number or NaN in it."""
+
+
 def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     """Scale the gradients of all parameters, by one factor, so that their norm together is at most `max_norm`.
 
@@ -30,8 +34,9 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     Raises
     ------
     ValueError
-        If `max_norm` is not positive, or a gradient has an infinite number or NaN in it: no factor makes that right.
-        Nothing is changed then.
+        If `max_norm` is not positive.
+    InfiniteGradient
+        If a gradient has an infinite number or NaN in it: no factor makes that right. Nothing is changed then.
 
     Notes
     -----
@@ -125,7 +130,7 @@ def _norm(g: Any) -> float:
         return square**0.5
     top = float(np.max(np.abs(flat), initial=0))
     if not isfinite(top):
-        raise ValueError(
+        raise InfiniteGradient(
             f"clip_grad_norm: the gradient of the tensor of shape {g.shape} and dtype {g.dtype} has {top} in it. Try a "
             "lower learning rate"
         )

@@ -90,9 +90,24 @@ class Bound:
         return tensor._array
 
     def again(self, *args: Any) -> Any:
-        """Look at what the states' arrays are now, and run the program on them."""
-        self.bind()
+        """Look at what the states' arrays are now, and run the program on them.
+
+        Mostly they have only a new version, as another program or an eager step has written to them.
+        """
+        now = [self._array_of(value, value.source) for value in self.source.states]
+        if all(map(_same_memory, now, self.arrays)):
+            self._see(now)
+        else:
+            self.bind()
         return self.call(*args)
+
+    def _see(self, arrays: list[NDArray[Any]]) -> None:
+        """Take arrays for those that the states have now."""
+        for i, (value, array) in enumerate(zip(self.source.states, arrays, strict=True)):
+            tensor = value.source.tensor
+            if tensor is not None and value in self.program.writes:
+                tensor._array = array = array.view()  # which nobody else can have yet
+            self.space[f"v{i}"] = array
 
     # ------------------------------------------------------------------------------------------ to see whether it fits
 
@@ -104,9 +119,8 @@ class Bound:
         converted, tests, passed = self._looks_at_arguments(names)
         tests += self._looks_around(names)
         seen, ran = [], []
-        states = list(enumerate(zip(self.source.states, self.arrays, strict=True)))
-        for i, (value, array) in states:
-            names.space[f"v{i}"] = array
+        states = list(enumerate(self.source.states))
+        for i, value in states:
             slot = value.source
             if slot.kept is not None:
                 seen.append(f"{names(slot.kept)}.get({slot.key!r}) is v{i}")
@@ -115,7 +129,6 @@ class Bound:
             tests.append(f"{tensor}._recipe is {'LEAF' if slot.tensor._recipe is LEAF else None}")
             seen.append(f"{tensor}._array is v{i}")
             if value in self.program.writes:
-                slot.tensor._array = names.space[f"v{i}"] = array.view()  # which nobody else can have yet
                 # If somebody has it now, because it was recorded, let there be a new version; one takes half a µs.
                 ran.append(f"if getrefcount(v{i}) != usual: {tensor}._array = v{i} = v{i}.view()")
         lent = [names(v.source.tensor) for v in self.program.writes if v.source.tensor is not None]
@@ -144,6 +157,8 @@ class Bound:
             f"    return {self._returned(results)}",
         ]
         exec(USUAL, names.space)
+        self.space = names.space
+        self._see(self.arrays)
         exec("\n".join(lines), names.space)
         made: Callable[..., Any] = names.space["call"]
         return made
@@ -237,6 +252,10 @@ del probe, held
 PLAIN = (int, float, str)
 WATCHED = (Module, Optimizer, Tensor, np.ndarray, list, tuple, dict, *PLAIN)
 """What a step may find in variables and attributes and another time find changed."""
+
+
+def _same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype and a.ctypes.data == b.ctypes.data
 
 
 class _Names:

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import update_wrapper
-from types import CellType
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..tensor import Tensor, _new, recording, traced_by, tracing
 from . import report
 from .bound import MISS, Bound
 from .ir import Value, mapped
-from .passes import PASSES, Pass
+from .passes import PASSES, Pass, as_they_lie
 from .trace import CompileError, Trace
 
 KEPT = 8
@@ -97,13 +97,13 @@ class Compiled:
         self.step, self.debug, self.passes = step, debug, passes
         self._programs: OrderedDict[Any, list[Bound]] = OrderedDict()
         self._lock = threading.RLock()
-        self._last: Callable[..., Any] = _none
+        self._last: Any = SimpleNamespace(call=_none)
         update_wrapper(self, step)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the step."""
         with self._lock:
-            if kwargs or (results := self._last(*args)) is MISS:
+            if kwargs or (results := self._last.call(*args)) is MISS:
                 return self._find(args, kwargs)
             return results
 
@@ -118,12 +118,15 @@ class Compiled:
             if (results := one.call(*arguments)) is not MISS:
                 break
         else:
-            results, one = traced(self.step, args, kwargs, self.passes)
+            passes = dict(self.passes)
+            if len(self._programs) > 1 and "transpose" in passes:
+                passes["transpose"] = as_they_lie  # two programs are not to move the weights to and fro
+            results, one = traced(self.step, args, kwargs, passes)
             bound.insert(0, one)
             self._forget()
         if self.debug:
             one.call = _debugged(self, one, key)
-        self._last = one.call if not kwargs else _none
+        self._last = SimpleNamespace(call=_none) if kwargs else one
         return results
 
     def _forget(self) -> None:
@@ -290,14 +293,22 @@ Binding = tuple[Any, str, Any]
 
 def _bindings(step: Any) -> Iterator[Binding]:
     """The variables outside a function that it uses: where they are found, their names, and what they are."""
-    code = getattr(step, "__code__", None)
-    if code is None:
-        return
-    for free, cell in zip(code.co_freevars, step.__closure__ or (), strict=True):
-        yield cell, free, cell.cell_contents
-    for used in code.co_names:
-        if used in step.__globals__:
-            yield step.__globals__, used, step.__globals__[used]
+    waiting, seen = [step], set()
+    while waiting:
+        function = waiting.pop()
+        code = getattr(function, "__code__", None)
+        if code is None or id(code) in seen:
+            continue
+        seen.add(id(code))
+        found: list[Binding] = []
+        for free, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            found.append((cell, free, cell.cell_contents))
+        owners = [vars(function.__self__)] if hasattr(getattr(function, "__self__", None), "__dict__") else []
+        if function.__module__ == step.__module__:
+            owners.append(function.__globals__)
+        found += [(owner, used, owner[used]) for owner in owners for used in code.co_names if used in owner]
+        yield from found
+        waiting += [value for _, _, value in found if isinstance(value, FunctionType | MethodType)]
 
 
 def _names(bindings: list[Binding], given: list[Any]) -> dict[int, str]:
@@ -350,4 +361,4 @@ def _changed(step: Callable[..., Any], thing: Any) -> str:
     )
 
 
-__all__ = ["CellType", "Compiled", "compile"]
+__all__ = ["Compiled", "compile"]

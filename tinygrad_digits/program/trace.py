@@ -53,6 +53,8 @@ class Slot:
     key: str = ""
     template: Tensor | None = None
     transposed: bool = False
+    transposed_now: bool = False
+    """Whether it is a matrix that lies transposed in memory."""
 
     def seen(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array as the program works with it."""
@@ -146,6 +148,7 @@ class Trace:
                 )
             array = tensor._now()
             value = Value("state", array.shape, array.dtype, self.names.get(id(tensor), ""), Slot(tensor))
+            value.source.transposed_now = array.flags.fnc
             self.states[tensor] = self.now[tensor] = value
             self.alive.append(tensor)
         return value
