@@ -3,6 +3,8 @@
 Docutils brings the converter. A formula it cannot read is a warning, and so an error of the build.
 """
 
+import re
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -16,7 +18,9 @@ def render(node: nodes.Element, *, block: bool) -> str:
     """The formula of a node as MathML; its TeX, shown as text, where it cannot be read."""
     tex = node.astext().strip()
     try:
-        return tex2mathml(tex, as_block=block).replace("&ApplyFunction;", "⁡")
+        text = tex2mathml(tex, as_block=block)
+        text = text.replace("&ApplyFunction;", "⁡")
+        return re.sub(r"<mo>⁡</mo>(?!\s*<mo[^>]*>\()", r'\g<0><mspace width="0.17em"></mspace>', text)  # log x, log(x)
     except MathError as error:
         logger.warning("this formula cannot be shown: %s (%s)", tex, error, location=node)
         return f"<code>{nodes.Text(tex).astext()}</code>"
