@@ -73,11 +73,13 @@ html_theme = "pydata_sphinx_theme"
 html_title = "tinygrad_digits"
 html_static_path = ["_static"]
 html_css_files = ["docs.css", "widgets/widgets.css"]
+html_sidebars = {page: [] for page in ("index", "design", "comparison", "glossary", "changelog", "search", "genindex")}
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system
 html_copy_source = False
 html_show_search_summary = False  # it would have to fetch pages, which a browser does not do from disk
 html_show_sourcelink = False
 html_theme_options = {
+    "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "show_prev_next": True,
     "show_toc_level": 2,

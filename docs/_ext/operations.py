@@ -49,7 +49,7 @@ WHERE_DEFINED: dict[int, dict[str, Callable[..., object]]] = {
     },
 }
 
-COLUMNS = "operation", "gradient of each argument", "where", "at kinks and limits", "checked to order"
+COLUMNS = "operation", "gradient of each argument", "where", "at kinks and limits", "order"
 
 SQUARE = "square matrices"
 NEEDS = {
@@ -165,7 +165,8 @@ def kinks() -> dict[autodiff.Op, list[str]]:
             with np.errstate(all="ignore"):
                 out = f(*[tg.tensor(x, requires_grad=True) for x in xs])
             op, rest = next((o for o in operations(out) if o not in (np.sum, np.multiply)), np.sum), name
-        found.setdefault(op, []).append(f"{rest or 'of ' + short(xs)}: **{short(gradient)}**")
+        where = (rest or f"of {short(xs)}").replace("*", "\\*")
+        found.setdefault(op, []).append(f"{where}: **{short(gradient)}**")
     return found
 
 
