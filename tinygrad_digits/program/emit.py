@@ -65,7 +65,7 @@ class Source:
         updated = {new: state for state, new in self.program.writes.items()}
         for value in [*self.program.inputs, *self.states]:
             self.names[value] = self._free(value.name or value.kind)
-        for value in self.program.gradients:
+        for value in values_in(self.program.gradients):
             if value.kind == "computed" and value not in self.names:
                 self.names[value] = self._free("gradient")
         count = 0
@@ -212,7 +212,7 @@ class Source:
 
     def _returned(self) -> str:
         results = [self.names[v] for v in values_in(self.program.results)]
-        gradients = [self.names[v] for v in self.program.gradients]
+        gradients = [self.names[v] for v in values_in(self.program.gradients)]
         everything = results + gradients
         return f"({', '.join(everything)},)" if everything else "()"
 

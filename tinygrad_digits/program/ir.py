@@ -86,14 +86,14 @@ class Program:
     """What the step returns: values, nested as it returned them."""
     writes: dict[Value, Value]
     """For each state that changes: its new value."""
-    gradients: dict[Value, Any] = field(default_factory=dict)
-    """Gradients to be left in ``grad``: the tensor, and whether what is there is to be added."""
+    gradients: dict[Any, tuple[Value, bool]] = field(default_factory=dict)
+    """For each tensor whose ``grad`` is left: the gradient, and whether it is added to what is there."""
 
     def ends(self) -> Iterator[Value]:
         """The values that outlive the lines."""
         yield from values_in(self.results)
         yield from self.writes.values()
-        yield from self.gradients
+        yield from values_in(self.gradients)
 
     def with_lines(self, lines: list[Line], renamed: dict[Value, Value] | None = None) -> Program:
         """The program with other lines, and values renamed where they outlive them."""
@@ -110,7 +110,7 @@ class Program:
             lines,
             mapped(self.results, Value, final),
             {state: final(value) for state, value in self.writes.items()},
-            {final(value): place for value, place in self.gradients.items()},
+            mapped(self.gradients, Value, final),
         )
 
 

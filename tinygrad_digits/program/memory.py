@@ -227,7 +227,7 @@ def parted(program: Program) -> Program:
         return copies.setdefault(value, Value("computed", value.shape, value.dtype, value.name))
 
     results = mapped(program.results, Value, handed_out)
-    gradients = {handed_out(value): place for value, place in program.gradients.items()}
+    gradients = mapped(program.gradients, Value, handed_out)
     lines = [Line(np.astype, (value, copy.dtype), {}, copy) for value, copy in copies.items()]
     return Program(program.inputs, program.lines + lines, results, program.writes, gradients)
 

@@ -479,7 +479,7 @@ def _moving_together(program: Program, state: Value, few: int) -> tuple[set[Valu
             waiting += arrays
         else:
             return None
-    lost = set(values_in(program.results)) | set(program.gradients)
+    lost = set(values_in(program.results)) | set(values_in(program.gradients))
     for line in program.lines:
         for value in line.reads():
             reading = value is state and (

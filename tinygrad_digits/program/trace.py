@@ -370,7 +370,7 @@ class Trace:
         gradients = {}
         for p, (zeroed, _) in self.gradients.items():
             if isinstance(p.grad, Tensor) and id(p.grad) in self.values and p not in self.used_gradients:
-                gradients[self.value_of(p.grad)] = (p, not zeroed)
+                gradients[p] = self.value_of(p.grad), not zeroed
         return Program(self.inputs, self.lines, results, writes, gradients)
 
     def array_of(self, value: Value) -> NDArray[Any]:
