@@ -34,6 +34,8 @@ class Bound:
 
     call: Callable[..., Any]
     run: Callable[..., Any]
+    compared: Callable[..., Any] | None = None
+    """What is to be called before the program, if anything."""
 
     def __init__(
         self,
@@ -152,6 +154,7 @@ class Bound:
                 if seen
                 else []
             ),
+            *([f"    bound.compared({', '.join(arguments)})"] if self.compared else []),
             f"    found = run({', '.join(passed)})",
             *(f"    {text}" for text in ran),
             f"    return {self._returned(results)}",
@@ -216,8 +219,8 @@ class Bound:
     def refuse_gradient(self, tensor: Tensor) -> None:
         """Complain of a gradient that would have to be added to."""
         raise RuntimeError(
-            f"{self.title} updates a parameter of shape {tensor.shape} by its gradient, and one of before is still "
-            "there: call optimizer.zero_grad() in the step, before backward()"
+            f"{self.title} uses a gradient of shape {tensor.shape}, and one of before is still there: call "
+            "optimizer.zero_grad() in the step, before backward()"
         )
 
     @staticmethod

@@ -103,7 +103,7 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the step."""
         with self._lock:
-            if kwargs or (results := self._last.call(*args)) is MISS:
+            if kwargs or tracing() is not None or (results := self._last.call(*args)) is MISS:
                 return self._find(args, kwargs)
             return results
 
@@ -121,11 +121,9 @@ class Compiled:
             passes = dict(self.passes)
             if len(self._programs) > 1 and "transpose" in passes:
                 passes["transpose"] = as_they_lie  # two programs are not to move the weights to and fro
-            results, one = traced(self.step, args, kwargs, passes)
+            results, one = traced(self.step, args, kwargs, passes, debug=self.debug)
             bound.insert(0, one)
             self._forget()
-        if self.debug:
-            one.call = _debugged(self, one, key)
         self._last = SimpleNamespace(call=_none) if kwargs else one
         return results
 
@@ -187,16 +185,6 @@ def _none(*args: Any) -> Any:
     return MISS
 
 
-def _debugged(compiled: Compiled, bound: Bound, key: Any) -> Callable[..., Any]:
-    call = bound.call
-
-    def checked(*args: Any) -> Any:
-        report.compare(bound, lambda: traced(compiled.step, args, {}, compiled.passes, commit=False)[1], args)
-        return call(*args)
-
-    return checked
-
-
 def _signature(step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a program is made for."""
 
@@ -217,8 +205,14 @@ def traced(
     passes: Mapping[str, Pass],
     *,
     commit: bool = True,
+    debug: bool = False,
 ) -> tuple[Any, Bound]:
     """Run a step for real; its results, and the program of what it did."""
+
+    def traced_again(values: tuple[Any, ...]) -> Bound:
+        again = values[: len(args)], dict(zip(kwargs, values[len(args) :], strict=True))
+        return traced(step, *again, passes, commit=False)[1]
+
     bindings = list(_bindings(step))
     for _, called, value in bindings:
         if hasattr(value, "__next__"):
@@ -261,6 +255,8 @@ def traced(
     if commit:
         trace.commit()
         trace.rest()
+        if debug:
+            made.compared = lambda *values: report.compare(made, lambda: traced_again(values), values)
         made.bind()
     else:
         trace.undo()
