@@ -251,10 +251,13 @@ def traced_by(trace: Any) -> Iterator[None]:
     global _traces
     token = _tracing.set(trace)
     _traces += 1
+    setattr(Tensor, "grad", _GRAD_WATCHED)  # noqa: B010 - a slot's place is not assigned to, types say
     try:
         yield
     finally:
         _traces -= 1
+        if not _traces:
+            setattr(Tensor, "grad", _GRAD)  # noqa: B010
         _tracing.reset(token)
 
 
@@ -1010,6 +1013,35 @@ for attribute in _INSTEAD:
     setattr(Tensor, attribute, _Absent(attribute))
 
 
+class _GradWatched:
+    """``Tensor.grad`` while a step is compiled, whose trace is told where one is looked at or forgotten."""
+
+    def __get__(self, tensor: Tensor | None, kind: type[Tensor]) -> Any:
+        if tensor is None:
+            return self
+        found = _GRAD.__get__(tensor)
+        if found is not None and tensor._recipe is LEAF and (trace := _tracing.get()) is not None:
+            trace.look_at_gradient(tensor, found)
+        return found
+
+    def __set__(self, tensor: Tensor, value: Any) -> None:
+        if value is None and tensor._recipe is LEAF and (trace := _tracing.get()) is not None:
+            trace.forget_gradient(tensor, grad_of(tensor))
+        _GRAD.__set__(tensor, value)
+
+
+def grad_of(tensor: Tensor) -> Any:
+    """``tensor.grad``, without a trace's being told; None of a tensor that is being made."""
+    try:
+        return _GRAD.__get__(tensor)
+    except AttributeError:
+        return None
+
+
+_GRAD: Any = Tensor.__dict__["grad"]  # the slot itself
+_GRAD_WATCHED = _GradWatched()
+
+
 def _stay(tensor: Tensor, way: str) -> None:
     """Refuse to let a value out of a step that is being compiled: the program would go on with this one for ever."""
     if _traces and (trace := _tracing.get()) is not None:
@@ -1177,6 +1209,7 @@ __all__ = [
     "Tensor",
     "apply",
     "asarray",
+    "grad_of",
     "is_recording",
     "no_grad",
     "recording",

@@ -163,8 +163,6 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients, before `backward` adds new ones."""
-        if (trace := tracing()) is not None:
-            trace.forget(self.params)
         for p in self.params:
             p.grad = None
 

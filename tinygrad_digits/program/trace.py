@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .. import autodiff
 from ..autodiff import LEAF, Op, describe, missing_rule, name
-from ..tensor import Frozen, Tensor, _explained, _new, is_recording, recording, traced_by
+from ..tensor import Frozen, Tensor, _explained, _new, grad_of, is_recording, recording, traced_by
 from .ir import Line, Program, Scalar, Value, mapped, values_in
 
 PACKAGE = str(Path(__file__).parents[1])
@@ -84,7 +84,8 @@ class Trace:
         self.guards: list[tuple[Any, tuple[Any, ...], Any]] = []
         self.modes: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
         self.gradients: dict[Tensor, tuple[bool, Any]] = {}  # whether zero_grad came first, and what was there
-        self.used_gradients: set[Tensor] = set()
+        self.seen_gradients: set[Tensor] = set()
+        self.used_gradients: set[Tensor] = set()  # by an optimizer
         self.inputs: list[Value] = []
         self.errors: dict[str, Any] = dict(np.geterr())
         self.note = ""
@@ -275,9 +276,10 @@ class Trace:
             for node, g in found.items():
                 if not isinstance(g, Tensor):
                     g = self._tensor(np.asarray(g), self._read(np.asarray(g)))
-                self.gradients.setdefault(node, (False, node.grad))
+                before = grad_of(node)
+                self.gradients.setdefault(node, (False, before))
                 self.value_of(g).name = f"d_{self.names.get(id(node), 'x')}"
-                node.grad = g if node.grad is None or id(node.grad) not in self.values else node.grad + g
+                node.grad = g if before is None or id(before) not in self.values else before + g
         self.note = outer
 
     def detached(self, tensor: Tensor) -> Tensor:
@@ -312,10 +314,23 @@ class Trace:
             "from the step and look at it outside"
         )
 
-    def forget(self, params: list[Tensor]) -> None:
-        """`Optimizer.zero_grad`."""
-        for p in params:
-            self.gradients.setdefault(p, (True, p.grad))
+    def forget_gradient(self, tensor: Tensor, old: Any) -> None:
+        """``tensor.grad = None``."""
+        self.gradients.setdefault(tensor, (True, old))
+
+    def look_at_gradient(self, tensor: Tensor, g: Any) -> None:
+        """``tensor.grad``: it must be what the step has computed, and that only."""
+        if id(g) not in self.values:
+            raise CompileError(
+                f"{_where()}: the step uses a gradient that was computed outside of it: call backward() in the step"
+            )
+        zeroed, old = self.gradients[tensor]
+        if not zeroed and old is not None:
+            raise CompileError(
+                f"{_where()}: the step uses its gradients, and those of earlier steps are still there: call "
+                "optimizer.zero_grad() in the step, before backward()"
+            )
+        self.seen_gradients.add(tensor)
 
     def depends(self, owner: dict[str, Any], key: str) -> None:
         """Note that the step looked at a module's mode."""
@@ -358,11 +373,11 @@ class Trace:
     def program(self, results: Any) -> Program:
         """The program of what was noted; `results` are what the step returned, as values."""
         writes = {self.states[t]: value for t, value in self.now.items() if value is not self.states[t]}
-        for p in self.used_gradients:
+        for p in self.seen_gradients:
             if not self.gradients[p][0] and p.grad is not None:
                 raise CompileError(
-                    f"the step updates a parameter of shape {p.shape} by a gradient that it then leaves there, to be "
-                    "added to at the next call: call optimizer.zero_grad() in the step, before backward()"
+                    f"the step uses a gradient of shape {p.shape}, and then leaves it there, to be added to at the "
+                    "next call: call optimizer.zero_grad() in the step, before backward()"
                 )
         for place, cell in self.cells.items():
             if self.value_of(cell.tensor) is not self.states[place]:
@@ -473,22 +488,11 @@ class Parameter:
     @property
     def grad(self) -> Cell | None:
         """The gradient that the step has computed."""
-        g, p, trace = self.tensor.grad, self.tensor, self.trace
+        g = self.tensor.grad
         if g is None:
             return None
-        if id(g) not in trace.values:
-            raise CompileError(
-                f"{_where()}: the step updates parameters by gradients that were computed outside of it: call "
-                "backward() in the step"
-            )
-        zeroed, old = trace.gradients[p]
-        if not zeroed and old is not None:
-            raise CompileError(
-                f"{_where()}: the step updates parameters, and gradients of earlier steps are still there: call "
-                "optimizer.zero_grad() in the step, before backward()"
-            )
-        trace.used_gradients.add(p)
-        return Cell(trace, g)
+        self.trace.used_gradients.add(self.tensor)
+        return Cell(self.trace, g)
 
     def _now(self) -> Cell:
         self.cell = Cell(self.trace, self.trace.detached(self.tensor))
