@@ -216,6 +216,8 @@ def trainings(draw):
         "settings": draw(OPTIMIZERS),
         "grouped": draw(st.booleans()),
         "clip": draw(CLIPS),
+        "updated": draw(st.sampled_from([True, True, True, False])),
+        "zeroed": draw(st.booleans()),
     }
 
 
@@ -248,11 +250,13 @@ def trained(training, *, compiled, **more):
         *_, last = pool = computed(training["instructions"], [*params, x, index])
         loss = loss_of(training["loss"], last) + np.sum(params[0] * params[0]) * 0.1
         some = [last * 1, pool[len(pool) // 2] * 2]  # before the update, which writes over what they may be views of
-        optimizer.zero_grad()
+        if training["zeroed"] or training["updated"]:
+            optimizer.zero_grad()
         loss.backward()
-        if training["clip"]:
+        if training["clip"] and (training["zeroed"] or training["updated"]):
             training["clip"](params, 0.5)
-        optimizer.step()
+        if training["updated"]:
+            optimizer.step()
         return {"loss": loss, "some": some}
 
     run = tg.compile(step, **more) if compiled else step
@@ -261,6 +265,8 @@ def trained(training, *, compiled, **more):
         for group in optimizer.param_groups:
             group["lr"] *= 0.9
         results = run(x, index)
+        if not training["updated"]:
+            found += [p.grad.copy() for p in params if p.grad is not None]
         found += [tg.asarray(t).numpy() for t in (results["loss"], *results["some"])]
     return found + [p.numpy() for p in params] + [kept for _, kept in sorted(optimizer.state_dict().items())]
 
