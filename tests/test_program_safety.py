@@ -582,6 +582,8 @@ def test_each_shape_and_dtype_has_its_program_and_some_are_kept():
 
     @tg.compile
     def step(x):
+        if x.ndim != 2:
+            raise ValueError("a batch has two axes")
         traces.append(x.shape)
         return np.sum(x * x, axis=0)
 
@@ -596,6 +598,10 @@ def test_each_shape_and_dtype_has_its_program_and_some_are_kept():
     step(np.ones(shapes[0]))  # was called longest ago, and has been forgotten
     assert traces[len(shapes) + 1 :] == [(1, 2)]
     assert len(programs(step)) == KEPT
+    for n in range(3):
+        with pytest.raises(ValueError, match="a batch has two axes"):
+            step(np.zeros(n))
+    assert len(step._programs) == KEPT  # what failed leaves nothing
 
 
 def test_memory_layouts_of_arguments_do_not_matter():
@@ -675,8 +681,16 @@ def test_the_source_is_python_that_does_what_the_step_does():
     with pytest.raises(RuntimeError, match="step has not been called yet"):
         step.source
     step(X, LABELS)
-    (bound,) = programs(step)
-    other.step(X, LABELS)
+    training = step.source
+    net.model.eval()
+    net.model[0].weight.requires_grad = False
+    step(X, LABELS)
+    assert step.source != training
+    net.model[0].weight.requires_grad = True
+    step(X, LABELS)
+    assert step.source == training
+    bound, _ = programs(step)
+    other.model.load_state_dict(net.model.state_dict())
     space = dict(bound.source.objects)
     exec(compile(step.source, "<source>", "exec"), space)
     arrays = [p._array for p in other.model.parameters()]

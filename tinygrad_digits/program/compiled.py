@@ -112,18 +112,20 @@ class Compiled:
             return self.step(*args, **kwargs)
         key = _signature(self.step, args, kwargs)
         arguments = (*args, *kwargs.values())
-        bound = self._programs.setdefault(key, [])
-        self._programs.move_to_end(key)
+        bound = self._programs.get(key, [])
         for one in bound:
             if (results := one.call(*arguments)) is not MISS:
+                bound.remove(one)
                 break
         else:
             passes = dict(self.passes)
-            if len(self._programs) > 1 and "transpose" in passes:
+            if self._programs.keys() - {key} and "transpose" in passes:
                 passes["transpose"] = as_they_lie  # two programs are not to move the weights to and fro
             results, one = traced(self.step, args, kwargs, passes, debug=self.debug)
-            bound.insert(0, one)
-            self._forget()
+        bound.insert(0, one)
+        self._programs[key] = bound
+        self._programs.move_to_end(key)
+        self._forget()
         self._last = SimpleNamespace(call=_none) if kwargs else one
         return results
 
