@@ -132,11 +132,10 @@ class Compiled:
     def _forget(self) -> None:
         """Keep some programs only."""
         while sum(map(len, self._programs.values())) > KEPT:
-            oldest = next(iter(self._programs.values()))
-            if oldest:
-                oldest.pop()
-            else:
-                self._programs.popitem(last=False)
+            key, oldest = next(iter(self._programs.items()))
+            oldest.pop()
+            if not oldest:
+                del self._programs[key]
 
     def _newest(self) -> Bound:
         for bound in reversed(self._programs.values()):
