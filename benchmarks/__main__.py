@@ -1,34 +1,57 @@
-"""``python -m benchmarks``: print how fast we are, side by side with peers."""
+"""``python -m benchmarks``: how fast we are, side by side with all peers that are installed; a table and a picture."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from threadpoolctl import threadpool_limits
+import argparse
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
 
-from tinygrad_digits.ops.convolution import image_threads
-
-from . import chain, steps
-from .race import race
+from .contests import Report, contests
+from .report import machine, picture, table
 
 
 def main() -> None:
-    """Run all races."""
-    print(f"NumPy {np.__version__}, PyTorch {torch.__version__}")
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        with threadpool_limits(threads, user_api="blas"):
-            print(f"\n{threads} thread{'s' * (threads > 1)}")
-            if threads == 1:
-                title = "784-30-10, sigmoid, batch 10"
-                race(title, steps.nielsen(), repeat=300, wanted={"by hand": 2.0, "PyTorch": 1 / 3})
-                ops = {"bare NumPy": 4.0, "PyTorch": 1 / 3}
-                race("2,000 operations of four kinds on two numbers", chain.mixed(), repeat=5, wanted=ops)
-                race("2,000 products of two numbers: the worst case", chain.multiply(), repeat=5, wanted=ops)
-            race("784-512-256-10, ReLU, momentum, batch 128", steps.mlp(), repeat=5, wanted={"PyTorch": 1.25})
-        with threadpool_limits(1, user_api="blas"), image_threads(threads):  # as a recipe's threads are set to work
-            net = "two convolutions, pooling, two dense layers, batch 64"
-            race(net, steps.lenet(), repeat=5, wanted={"PyTorch": {1: 1.2, 2: 1.7}[threads]})
+    """Hold all races, each number of threads in a process of its own."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="the folder to write to")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="how many, one race after another (1 2)")
+    parser.add_argument("--rounds", type=int, default=30, help="turns that each has in a race (30)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="hold the races whose names contain this")
+    arguments = parser.parse_args()
+    about = machine()
+    print(about)
+    reports = [_apart(threads, arguments.rounds, arguments.only) for threads in arguments.threads]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "table.md").write_text(table(reports, about), encoding="utf-8")
+    picture(reports, about, arguments.out / "times.png")
+    for report in reports:
+        for net, lines in report.programs.items():
+            (arguments.out / f"program {net}.txt").write_text(lines + "\n", encoding="utf-8")
+    print(f"\nWritten to {arguments.out}: table.md, times.png, and what each line of our programs takes")
+
+
+def _apart(threads: int, rounds: int, only: str) -> Report:
+    with _held_to(threads), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(contests, threads, rounds, only).result()
+
+
+@contextmanager
+def _held_to(threads: int) -> Iterator[None]:
+    """Let a process that is started now have so many threads and processors, whatever its libraries ask for."""
+    os.environ |= {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL")}
+    if not hasattr(os, "sched_setaffinity"):  # only Linux has it; JAX then uses as many as it likes
+        yield
+        return
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_of_them)[:threads])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 if __name__ == "__main__":

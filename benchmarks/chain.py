@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import torch
 
 import tinygrad_digits as tg
+
+from .race import Contestant
 
 OPS = 2_000
 
 X = np.array([0.5, 0.6])
 C = np.array([0.9999, 1.0001])
 
+Op = Callable[[Any, Any, Any, Any], Any]
+"""An operation on y, with a constant, with what the chain began with, and with the tanh of the library."""
 
-def multiply() -> dict[str, Callable[[], object]]:
+
+def multiply() -> dict[str, Contestant]:
     """``y = y * c``: the least arithmetic there is."""
-    x, c = tg.tensor(X, requires_grad=True), tg.tensor(C)
-    x_torch, c_torch = torch.tensor(X, requires_grad=True), torch.tensor(C)
 
     def bare() -> object:
         y = X
@@ -30,17 +33,11 @@ def multiply() -> dict[str, Callable[[], object]]:
             g = g * C
         return g
 
-    return {
-        "ours": lambda: _descend(x, lambda y: y * c),
-        "bare NumPy": bare,
-        "PyTorch": lambda: _descend(x_torch, lambda y: y * c_torch),
-    }
+    return _contestants(bare, lambda y, c, x, tanh: y * c, OPS)
 
 
-def mixed() -> dict[str, Callable[[], object]]:
+def mixed() -> dict[str, Contestant]:
     """``y = -(tanh(y) * c + x)``: a result that is kept, a constant, and a leaf that is used again and again."""
-    x, c = tg.tensor(X, requires_grad=True), tg.tensor(C)
-    x_torch, c_torch = torch.tensor(X, requires_grad=True), torch.tensor(C)
 
     def bare() -> object:
         y, kept = X, []
@@ -55,16 +52,34 @@ def mixed() -> dict[str, Callable[[], object]]:
             g = g * C * (1 - y * y)
         return total + g
 
-    return {
-        "ours": lambda: _descend(x, lambda y: -(np.tanh(y) * c + x), OPS // 4),
-        "bare NumPy": bare,
-        "PyTorch": lambda: _descend(x_torch, lambda y: -(torch.tanh(y) * c_torch + x_torch), OPS // 4),
-    }
+    return _contestants(bare, lambda y, c, x, tanh: -(tanh(y) * c + x), OPS // 4)
 
 
-def _descend(x: Any, op: Callable[[Any], Any], times: int = OPS) -> None:
-    x.grad = None
-    y = x
-    for _ in range(times):
-        y = op(y)
-    y.sum().backward()
+def _contestants(bare: Callable[[], object], op: Op, times: int) -> dict[str, Contestant]:
+    eager = _descent(tg.tensor(X, requires_grad=True), tg.tensor(C), np.tanh, op, times)
+    program = _descent(tg.tensor(X, requires_grad=True), tg.tensor(C), np.tanh, op, times, tg.compile)
+    found = {"ours compiled": program, "ours eager": eager, "bare NumPy": bare}
+    if find_spec("torch"):
+        import torch
+
+        found["PyTorch"] = _descent(torch.tensor(X, requires_grad=True), torch.tensor(C), torch.tanh, op, times)
+    return {name: Contestant(run) for name, run in found.items()}
+
+
+def _descent(
+    x: Any, c: Any, tanh: Any, op: Op, times: int, form: Callable[[Any], Any] = lambda way: way
+) -> Callable[[], object]:
+    """A way down a chain, and back to x."""
+
+    @form
+    def way() -> None:
+        y = x
+        for _ in range(times):
+            y = op(y, c, x, tanh)
+        y.sum().backward()
+
+    def run() -> None:
+        x.grad = None
+        way()
+
+    return run

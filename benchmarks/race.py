@@ -4,42 +4,91 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 
-ROUNDS = 30
+from threadpoolctl import ThreadpoolController
+
+PAUSE = 0.05
+"""Seconds before a contestant's turn, in which the threads of the one before come to rest, if there are several."""
 
 
-def race(title: str, contestants: dict[str, Callable[[], object]], *, repeat: int, wanted: dict[str, float]) -> None:
-    """Print each contestant's median time, and how many times another's ours takes.
+@dataclass(frozen=True)
+class Contestant:
+    """What is run, and how many threads BLAS has meanwhile; all if it is not said."""
+
+    run: Callable[[], object]
+    blas: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a race went.
+
+    Attributes
+    ----------
+    title : str
+        What was measured.
+    threads : int
+        How many there were.
+    seconds : dict of str to float
+        Each contestant's median time.
+    wanted : dict of str to (dict of str to float)
+        Of ours, the times of others' that they aim to take at most: ``{"ours eager": {"PyTorch": 0.5}}``.
+    """
+
+    title: str
+    threads: int
+    seconds: dict[str, float]
+    wanted: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def ratio(self, ours: str, other: str) -> str:
+        """How many times another's time ours takes, beside what is wanted if something is."""
+        found, wanted = self.seconds[ours] / self.seconds[other], self.wanted.get(ours, {}).get(other)
+        return f"{found:.2f}" + (f" {'≤' if found <= wanted else '>'} {wanted:.2f}" if wanted else "")
+
+
+Wanted = dict[str, dict[str, float]]
+
+
+def race(
+    title: str, contestants: dict[str, Contestant], *, threads: int, repeat: int, rounds: int, wanted: Wanted
+) -> Result:
+    """Let contestants take turns; print how long each took, and how many times that ours took.
 
     Parameters
     ----------
-    title : str
-        What is measured.
-    contestants : dict of str to callable
-        What to run, by name. ``"ours"`` is compared with each of the others.
+    title, threads, wanted
+        As in `Result`.
+    contestants : dict of str to Contestant
+        Who takes part, by name; ours are named so.
     repeat : int
-        Calls a round; of each of the `ROUNDS` rounds the mean is taken, and of the means the median.
-    wanted : dict of str to float
-        The ratio to each other contestant that we aim to stay within.
+        Calls a turn. Of each turn the mean is taken, and of the means the median.
+    rounds : int
+        How many turns each has.
     """
+    controller = ThreadpoolController()
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for run in contestants.values():
+    for one in contestants.values():
         for _ in range(repeat):
-            run()
+            one.run()
     gc.collect()
     gc.freeze()  # the collector need not look through all that the peers have imported
-    for _ in range(ROUNDS):
-        for name, run in contestants.items():
-            start = perf_counter()
-            for _ in range(repeat):
-                run()
-            times[name].append((perf_counter() - start) / repeat)
-    medians = {name: median(values) for name, values in times.items()}
-    print(f"\n{title}")
-    for name, seconds in medians.items():
-        line = f"  {name:<22}{seconds * 1e6:>12,.1f} µs"
-        if name in wanted:
-            line += f"   ours takes {medians['ours'] / seconds:.2f} × this; at most {wanted[name]:.2f} is wanted"
-        print(line, flush=True)
+    for _ in range(rounds):
+        for name, one in contestants.items():
+            with controller.limit(limits=one.blas or threads, user_api="blas"):
+                if threads > 1:
+                    sleep(PAUSE)
+                one.run()
+                start = perf_counter()
+                for _ in range(repeat):
+                    one.run()
+                times[name].append((perf_counter() - start) / repeat)
+    result = Result(title, threads, {name: median(values) for name, values in times.items()}, wanted)
+    ours = [name for name in contestants if name.startswith("ours")]
+    print(f"\n{title}, {threads} thread{'s' * (threads > 1)}")
+    for name, seconds in result.seconds.items():
+        ratios = "".join(f"   {mine}: {result.ratio(mine, name):<12}" for mine in ours if name not in ours)
+        print(f"  {name:<22}{seconds * 1e6:>12,.1f} µs{ratios}", flush=True)
+    return result
