@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from .contests import Report, contests
+from .race import ROUNDS
 from .report import machine, picture, table
 
 
@@ -19,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="the folder to write to")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="how many, one race after another (1 2)")
-    parser.add_argument("--rounds", type=int, default=30, help="turns that each has in a race (30)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns that each has in a race ({ROUNDS})")
     parser.add_argument("--only", default="", metavar="TEXT", help="hold the races whose names contain this")
     arguments = parser.parse_args()
     about = machine()

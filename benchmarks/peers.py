@@ -22,7 +22,7 @@ from micrograd.engine import Value
 
 import tinygrad_digits as tg
 
-from .race import race
+from .race import Contestant, race
 
 jax.config.update("jax_enable_x64", True)
 
@@ -213,7 +213,8 @@ def main() -> None:
             for name, ask in asked.items():
                 print(f"  {name:<17}{answered(ask)}")
     torch.set_num_threads(1)
-    race(f"{4 * TIMES} operations on one number, forward and backward", contestants(), repeat=3, wanted={})
+    racing = {name: Contestant(run) for name, run in contestants().items()}
+    race(f"{4 * TIMES} operations on one number, forward and backward", racing, threads=1, repeat=3)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,14 @@ from time import perf_counter, sleep
 
 from threadpoolctl import ThreadpoolController
 
+ROUNDS = 30
+
 PAUSE = 0.05
 """Seconds before a contestant's turn, in which the threads of the one before come to rest, if there are several."""
+
+
+Wanted = dict[str, dict[str, float]]
+"""Of ours, the times of others' that they aim to take at most: ``{"ours eager": {"PyTorch": 0.5}}``."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,14 @@ class Result:
         How many there were.
     seconds : dict of str to float
         Each contestant's median time.
-    wanted : dict of str to (dict of str to float)
-        Of ours, the times of others' that they aim to take at most: ``{"ours eager": {"PyTorch": 0.5}}``.
+    wanted : Wanted
+        What ours aim at.
     """
 
     title: str
     threads: int
     seconds: dict[str, float]
-    wanted: dict[str, dict[str, float]] = field(default_factory=dict)
+    wanted: Wanted = field(default_factory=dict)
 
     def ratio(self, ours: str, other: str) -> str:
         """How many times another's time ours takes, beside what is wanted if something is."""
@@ -49,11 +55,14 @@ class Result:
         return f"{found:.2f}" + (f" {'≤' if found <= wanted else '>'} {wanted:.2f}" if wanted else "")
 
 
-Wanted = dict[str, dict[str, float]]
-
-
 def race(
-    title: str, contestants: dict[str, Contestant], *, threads: int, repeat: int, rounds: int, wanted: Wanted
+    title: str,
+    contestants: dict[str, Contestant],
+    *,
+    threads: int,
+    repeat: int,
+    rounds: int = ROUNDS,
+    wanted: Wanted | None = None,
 ) -> Result:
     """Let contestants take turns; print how long each took, and how many times that ours took.
 
@@ -85,7 +94,7 @@ def race(
                 for _ in range(repeat):
                     one.run()
                 times[name].append((perf_counter() - start) / repeat)
-    result = Result(title, threads, {name: median(values) for name, values in times.items()}, wanted)
+    result = Result(title, threads, {name: median(values) for name, values in times.items()}, wanted or {})
     ours = [name for name in contestants if name.startswith("ours")]
     print(f"\n{title}, {threads} thread{'s' * (threads > 1)}")
     for name, seconds in result.seconds.items():
