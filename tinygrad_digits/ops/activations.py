@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..autodiff import defvjp, primitive
+from ..autodiff import defvjp, expanded, key, primitive
 from .neural import floats, sigmoid
 
 BEND, STEEPNESS = 0.044715, float(np.sqrt(8 / np.pi))
@@ -96,6 +96,8 @@ def flattest(slope):
     """The smallest slope, in size, between one and 1: what a kink between them takes."""
     return min(max(slope, 0.0), 1.0)
 
+
+expanded |= {key(op) for op in (softplus, log_sigmoid, leaky_relu, elu, silu, gelu)}
 
 # fmt: off
 defvjp(softplus,    lambda g, out, x: g * sigmoid(x))

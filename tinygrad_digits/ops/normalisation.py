@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..autodiff import defvjp, primitive
+from ..autodiff import defvjp, expanded, key, primitive
 from .neural import rows, summed
 
 
@@ -52,6 +52,8 @@ def affine(x, scale, shift):
     out += shift
     return out
 
+
+expanded |= {key(standardised), key(affine)}
 
 # fmt: off
 defvjp(standardised, lambda g, out, x, *, axis, eps:
