@@ -7,7 +7,7 @@ resting there can still move inside. A bound gets the gradient of what it cut of
 
 import numpy as np
 
-from ..autodiff import advice, composites, defvjp, nondifferentiable, primitive
+from ..autodiff import advice, composites, defvjp, into, key, nondifferentiable, primitive
 
 LOG_2, LOG_10, DEGREE = float(np.log(2)), float(np.log(10)), float(np.pi / 180)
 
@@ -65,6 +65,14 @@ def sinc_derivative(x, *, order):
 def clipped(x, low, high):
     """`numpy.clip`: ``minimum(maximum(x, low), high)``, where None is no bound."""
     return np.clip(x, low, high)
+
+
+def clipped_into(out, x, low, high):
+    """The same, in an array that is there."""
+    np.clip(x, low, high, out=out)
+
+
+into[key(clipped)] = clipped_into
 
 
 def lowest(low):

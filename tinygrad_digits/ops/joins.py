@@ -20,8 +20,17 @@ def stacked(*parts, axis=0):
     return np.stack(parts, axis=axis)
 
 
-into[key(concatenated)] = lambda out, *parts, axis=0: np.concatenate(parts, axis=axis, out=out)
-into[key(stacked)] = lambda out, *parts, axis=0: np.stack(parts, axis=axis, out=out)
+def concatenated_into(out, *parts, axis=0):
+    """`concatenated`, in an array that is there."""
+    np.concatenate(parts, axis=axis, out=out)
+
+
+def stacked_into(out, *parts, axis=0):
+    """`stacked`, in an array that is there."""
+    np.stack(parts, axis=axis, out=out)
+
+
+into |= {key(concatenated): concatenated_into, key(stacked): stacked_into}
 
 
 def part(g, out, position, *parts, axis=0):

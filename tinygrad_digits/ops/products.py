@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from ..autodiff import composites, defvjp, defvjp_each, name, nondifferentiable, primitive
+from ..autodiff import composites, defvjp, defvjp_each, into, key, name, nondifferentiable, primitive
 
 # ------------------------------------------------------------------------------------------------------------- matmul
 
@@ -186,6 +186,14 @@ composites |= {
 def summed_product(*operands, subscripts, optimize=False):
     """`numpy.einsum` with the subscripts of the operands and of the result written out: a letter for each axis."""
     return np.einsum(subscripts, *operands, optimize=optimize)
+
+
+def summed_product_into(out, *operands, subscripts, optimize=False):
+    """The same, in an array that is there."""
+    np.einsum(subscripts, *operands, optimize=optimize, out=out)
+
+
+into[key(summed_product)] = summed_product_into
 
 
 def others(g, out, position, *operands, subscripts, optimize=False):
