@@ -284,12 +284,22 @@ class Source:
             x, index = (self._argument(a, line) for a in line.args)
             return f"{x}.take({index}, axis=0, out={name}, mode='clip')"
         if op is np.matmul and all(isinstance(a, Value) and len(a.shape) in (1, 2) for a in line.args):
+            if any(self._apart(a) for a in line.args):  # dot would copy it first
+                return self._call(line, line.args, last=f"out={name}")
             x, y = (self._argument(a, line) for a in line.args)  # of small matrices, in half the time of np.matmul
             return f"{x}.dot({y}, out={name})"
         writer = kernels.INTO.get(op) or autodiff.into.get(op)
         if writer is not None:
             return self._call(line, line.args, function=writer, first=name)
         return self._call(line, line.args, last=f"out={name}")
+
+    def _apart(self, value: Value) -> bool:
+        """Whether a value is a part of another array, whose elements need not lie side by side."""
+        while value in self.plan.views:
+            if self.plan.views[value].op is operator.getitem:
+                return True
+            value = self.plan.views[value].args[0]
+        return False
 
     def _call(self, line: Line, args: Any, *, function: Any = None, first: str = "", last: str = "") -> str:
         if line.op is operator.getitem and function is None:
