@@ -25,7 +25,10 @@ def main() -> None:
     arguments = parser.parse_args()
     about = machine()
     print(about)
-    reports = [_apart(threads, arguments.rounds, arguments.only) for threads in arguments.threads]
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if more := [threads for threads in arguments.threads if threads > there]:
+        print(f"Left out: {more} threads, as there are {there} processors")
+    reports = [_apart(n, arguments.rounds, arguments.only) for n in arguments.threads if n <= there]
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "table.md").write_text(table(reports, about), encoding="utf-8")
     picture(reports, about, arguments.out / "times.png")

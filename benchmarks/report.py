@@ -16,6 +16,10 @@ from .race import Result
 
 PEERS = {"torch": "PyTorch", "jax": "JAX"}
 
+ABOUT = """Medians: with one thread, of the processor's time; with several, of the time that passes. In parentheses, how
+many times a rival's time ours takes, compiled, and what is wanted at most.
+"""
+
 ORDER = ("ours compiled", "ours eager", "by hand", "by hand, 16 at a time", "bare NumPy", "PyTorch", "JAX jit")
 """Of columns and colours."""
 
@@ -45,7 +49,7 @@ def table(reports: list[Report], about: str) -> str:
     """Medians, and of each how many times it ours takes, compiled."""
     results = [result for report in reports for result in report.results]
     names = [name for name in ORDER if any(name in result.seconds for result in results)]
-    lines = [f"{about}.\n", "Medians; in parentheses how many times that ours takes, compiled, and what is wanted.\n"]
+    lines = [f"{about}.\n", ABOUT]
     lines += _rows(["", "threads", *names])
     for result in results:
         lines += [_row([result.title, str(result.threads), *(_cell(result, name) for name in names)])]
