@@ -3,9 +3,10 @@
 import pytest
 
 from benchmarks.contests import Report
+from benchmarks.memory import memory
 from benchmarks.race import Result
 from benchmarks.report import table
-from benchmarks.steps import NETS, check, data, rivals
+from benchmarks.steps import NETS, check, data, rivals, shuffled
 
 IMAGES = 200
 
@@ -38,3 +39,13 @@ def test_the_table_shows_medians_ratios_and_what_is_wanted():
     assert "| a net | 1 | 40.0 µs | 39.0 µs (1.03 ≤ 1.05) | 2.00 ms (0.02 > 0.01) |" in found
     assert "| b | 2 | 2,000.00 ms |  | 1,000.00 ms (2.00) |" in found
     assert "| a net | 2 + 0.1 |" in found
+
+
+def test_memory_is_told_and_a_program_keeps_no_weights_that_it_has_laid_out_anew():
+    makers = rivals(NETS[0], data(IMAGES))
+    (by_hand, more), (compiled, beside) = (
+        memory(makers[name], shuffled(NETS[0].batch, IMAGES)) for name in ("by hand", "ours compiled")
+    )
+    assert by_hand == pytest.approx(2 * 4 * (784 * 30 + 30 + 300 + 10) + 4 * 10 * (784 + 3 * 10 + 3 * 30), abs=1000)
+    assert compiled < 1.5 * by_hand
+    assert max(more, beside) < 10_000

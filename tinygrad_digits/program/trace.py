@@ -396,6 +396,7 @@ class Trace:
     def rest(self) -> None:
         """Let go of all arrays."""
         self.alive, self.values, self.constants, self.cells = [], {}, {}, {}
+        self.before, self.kept_before = {}, {}
 
     def commit(self) -> None:
         """Make what the step changed last."""
