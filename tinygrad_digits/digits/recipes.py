@@ -293,7 +293,7 @@ RECIPES = {
         Recipe(
             "recurrent",
             "Reads a digit row by row: what 128 neurons have come to is fed back to them with the next row.",
-            "96 % in a minute",
+            "98.6 % in a minute and a half",
             _recurrent,
             loss="cross_entropy",
             epochs=20,
