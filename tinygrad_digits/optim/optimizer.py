@@ -119,7 +119,11 @@ class Optimizer:
     def slots(self) -> list[list[Slot]]:
         """For each group: each parameter, scratch memory for it, and what is kept for it between steps."""
         trace = tracing()
-        return self._slots if trace is None else trace.slots(self._slots)
+        if trace is not None:
+            return trace.slots(self._slots, self.scratch_arrays)
+        if not self._has_scratch:
+            self._share_scratch()
+        return self._slots
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Take over more parameters, with settings of their own.
@@ -146,7 +150,7 @@ class Optimizer:
         self.params += params
         self._groups.append({"params": params, **settings})
         self._slots.append([(p, [], {}) for p in params])
-        self._share_scratch()
+        self._has_scratch = False  # a program needs none
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The settings of a group, if they are within their bounds."""
@@ -158,8 +162,9 @@ class Optimizer:
         for p in self.params:
             sizes[p.dtype] = max(p.size, sizes.get(p.dtype, 0))
         memory = {dtype: [np.empty(size, dtype) for _ in range(self.scratch_arrays)] for dtype, size in sizes.items()}
-        for p, scratch, _ in chain(*self.slots):
+        for p, scratch, _ in chain(*self._slots):
             scratch[:] = [piece[: p.size].reshape(p.shape) for piece in memory[p.dtype]]
+        self._has_scratch = True
 
     def zero_grad(self) -> None:
         """Forget the gradients, before `backward` adds new ones."""
@@ -192,7 +197,7 @@ class Optimizer:
         array(0.1)
         """
         found: dict[str, Array] = {}
-        for i, (group, slots) in enumerate(zip(self.param_groups, self.slots, strict=True)):
+        for i, (group, slots) in enumerate(zip(self.param_groups, self._slots, strict=True)):
             found |= {f"param_groups.{i}.{name}": np.array(group[name]) for name in self._defaults}
             for j, (_, _, kept) in enumerate(slots):
                 found |= {f"param_groups.{i}.params.{j}.{what}": np.array(v) for what, v in kept.items()}
@@ -215,7 +220,7 @@ class Optimizer:
         left = {name: v.numpy() if isinstance(v, Tensor) else np.array(v) for name, v in state.items()}
         settings, kept = [], []
         try:
-            for i, slots in enumerate(self.slots):
+            for i, slots in enumerate(self._slots):
                 given = {name: left.pop(f"param_groups.{i}.{name}").tolist() for name in self._defaults}
                 settings.append(self._checked(given))
                 kept += [self._kept_for(p, f"param_groups.{i}.params.{j}", left) for j, (p, _, _) in enumerate(slots)]
@@ -225,7 +230,7 @@ class Optimizer:
             raise KeyError(f"the state does not fit this {type(self).__name__}; not of it: {', '.join(left)}")
         for group, new in zip(self.param_groups, settings, strict=True):
             group.update(new)
-        for (_, _, own), found in zip(chain(*self.slots), kept, strict=True):
+        for (_, _, own), found in zip(chain(*self._slots), kept, strict=True):
             own.clear()
             own.update(found)
 

@@ -360,11 +360,14 @@ class Trace:
         """An optimizer's groups, whose settings are looked up at each call."""
         return [Group(self, group) for group in groups]
 
-    def slots(self, slots: list[Any]) -> list[Any]:
+    def slots(self, slots: list[Any], scratch_arrays: int) -> list[Any]:
         """What an optimizer updates, made such that its in-place updates are noted."""
         self.note = "update"
         return [
-            [(Parameter(self, p), [Cell(self, p) for _ in scratch], Kept(self, p, kept)) for p, scratch, kept in group]
+            [
+                (Parameter(self, p), [Cell(self, p) for _ in range(scratch_arrays)], Kept(self, p, kept))
+                for p, _, kept in group
+            ]
             for group in slots
         ]
 
