@@ -32,6 +32,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text(KERNEL % Path(__file__).with_name("bash.py").as_posix())
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # for cells of bash
+    os.environ["CI"] = "true"  # Hypothesis: the same draws each time, however slowly
     os.environ["MATPLOTLIBRC"] = str(STYLE)
     os.environ["IPYTHONDIR"] = str(profile.parent)
     app.connect("doctree-read", check_pictures)
