@@ -1,6 +1,7 @@
 """``{command} NAME``: the usage and options of a command, from the parser that reads them."""
 
 import argparse
+from functools import partial
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -34,6 +35,7 @@ class Command(SphinxDirective):
         self.env.note_dependency(cli.__file__)
         self.env.metadata[self.env.docname].setdefault("commands", []).append(self.arguments[0])
         parser = commands()[self.arguments[0]]
+        parser.formatter_class = partial(argparse.HelpFormatter, width=80)  # not the terminal's
         prefix = "usage: "
         usage = parser.format_usage().removeprefix(prefix).replace("\n" + " " * len(prefix), "\n")
         lines = [parser.description or "", "", "```{code-block} text", usage.rstrip(), "```", ""]
