@@ -236,8 +236,8 @@ def loss_of(kind, last):
     return np.sum(last * last)
 
 
-def trained(training, *, compiled, **more):
-    """What each call gives, and what is left after all: parameters and the optimizer's state."""
+def built(training):
+    """The step of a training, its parameters and optimizer."""
     params = [tg.tensor(a, requires_grad=True) for a in training["params"]]
     settings = dict(training["settings"])
     kind = settings.pop("kind")
@@ -259,6 +259,12 @@ def trained(training, *, compiled, **more):
             optimizer.step()
         return {"loss": loss, "some": some}
 
+    return step, params, optimizer
+
+
+def trained(training, *, compiled, **more):
+    """What each call gives, and what is left after all: parameters and the optimizer's state."""
+    step, params, optimizer = built(training)
     run = tg.compile(step, **more) if compiled else step
     found = []
     for x, index in training["inputs"]:

@@ -50,7 +50,7 @@ def lower(program: Program) -> Program:
             if out.size == 0 and "initial" in kwargs:
                 given["initial"] = kwargs["initial"]
             line = Line(REDUCTIONS[op], args[:1], {"axis": axis, **given}, out, line.note, line.errors)
-        elif op is np.mean and not kwargs.keys() - {"axis", "keepdims"} and len(args) <= 2 and out.dtype.kind == "f":
+        elif op is np.mean and not kwargs.keys() - {"axis", "keepdims"} and len(args) <= 2 and _summable(args[0], out):
             axis = args[1] if len(args) > 1 else kwargs.get("axis")
             given = {"keepdims": True} if kwargs.get("keepdims") else {}
             total = Value("computed", out.shape, out.dtype)
@@ -85,6 +85,11 @@ COMPARISONS = {
     operator.eq: np.equal,
     operator.ne: np.not_equal,
 }
+
+
+def _summable(x: Any, out: Value) -> bool:
+    """Whether the mean is the sum, divided: of whole numbers and of half precision, NumPy sums in another dtype."""
+    return isinstance(x, Value) and x.dtype == out.dtype and out.dtype.kind == "f" and out.dtype.itemsize >= 4
 
 
 def _zero(a: Any) -> bool:
