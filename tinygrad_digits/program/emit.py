@@ -252,7 +252,7 @@ class Source:
         later = []
         for i, (state, new) in enumerate(self.plan.copies):
             source = self.names[new]
-            if new.kind == "state" or (new in self.plan.views):
+            if new.kind == "state" or new in self.plan.views or new in self.plan.fresh:
                 self.body.append(f"new_{i} = {source}.copy()")
                 self.marks.append(-1)
                 source = f"new_{i}"

@@ -68,6 +68,13 @@ def may_fail(line: Line) -> bool:
     return not isinstance(line.op, np.ufunc) and line.op not in SAFE and line.op not in autodiff.into
 
 
+def may_be_view(line: Line) -> bool:
+    """Whether what a line allocates anew may be a view of what it is given, as that of `numpy.fliplr` is."""
+    return line.out is not None and not writes_out(line) and line.op not in OWNING
+
+
+OWNING = {np.where, np.mean, np.var, np.std, np.sort, np.argsort, np.argmax, np.argmin, np.take_along_axis, np.copy}
+
 SAFE = {*kernels.REDUCES, *kernels.VIEWS, np.astype, np.concatenate, np.stack, np.clip, np.round, np.cumsum, np.cumprod}
 SAFE |= {kernels.gathered, kernels.bits, kernels.masked, np.einsum, np.dot}
 
@@ -97,6 +104,10 @@ class _Planner:
         self.last |= {self.root(value): len(self.lines) for value in program.ends()}
         self.made = {line.out: position for position, line in enumerate(self.lines) if line.out is not None}
         self.fresh = {line.out for line in self.lines if line.out is not None and not writes_out(line)}
+        for line in reversed(self.lines):
+            if may_be_view(line):
+                for value in map(self.root, line.reads()):
+                    self.last[value] = max(self.last[value], self.last.get(line.out, -1))
         self.place: dict[Value, Buffer] = {}
         self.buffers: list[Buffer] = []
         self.free: list[Buffer] = []
@@ -218,11 +229,14 @@ def parted(program: Program) -> Program:
     made = {line.out: line for line in program.lines}
     copies: dict[Value, Value] = {}
 
+    def is_old(value: Value) -> bool:
+        line = made.get(value)
+        if line is None:
+            return value in program.writes
+        return (line.op in kernels.VIEWS or may_be_view(line)) and any(map(is_old, line.reads()))
+
     def handed_out(value: Value) -> Value:
-        owner = value
-        while owner in made and made[owner].op in kernels.VIEWS and isinstance(made[owner].args[0], Value):
-            owner = made[owner].args[0]
-        if owner not in program.writes:
+        if not is_old(value):
             return value
         return copies.setdefault(value, Value("computed", value.shape, value.dtype, value.name))
 
