@@ -16,7 +16,10 @@ c.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight", "pad_inches": 0.1
 c.InteractiveShell.xmode = "Minimal"
 c.HistoryManager.enabled = False
 c.IPKernelApp.exec_files = ["%s"]
-"""  # two pixels for one: sharp on every screen; of an error, what it says
+c.IPKernelApp.exec_lines = ["__import__('sys').stdout.flush_interval = 3600"]
+"""
+# Two pixels for one: sharp on every screen. Of an error, what it says. What a cell prints comes in one piece: between
+# pieces, which a busy machine makes of a line, myst-nb would begin a new line.
 
 
 def check_pictures(app: Sphinx, doctree: nodes.document) -> None:
