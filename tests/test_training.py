@@ -107,6 +107,20 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(few, tmp_path
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.parametrize("name", ["nielsen", "sigmoid"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_resumed_training_comes_to_the_same_weights_compiled_or_not(few, tmp_path, name, compiled):
+    """Also in mini-batches of two sizes, each with its program, so small that weights are kept transposed."""
+    settings = {"batch_size": 16, "schedule": "constant"}
+    run = Run.create(tmp_path / "run", quick(name, epochs=1, **settings))
+    fit(quick(name, epochs=1, **settings), few, run=run, compiled=compiled)
+    resumed = fit(quick(name, **settings), few, run=run, resume=True, compiled=compiled)
+    whole = fit(quick(name, **settings), few, compiled=compiled)
+    for one, other in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert one.numpy().tobytes() == other.numpy().tobytes()
+    assert [e.loss for e in resumed.history] == [e.loss for e in whole.history]
+
+
 @pytest.mark.parametrize("name", ["nielsen", "sigmoid", "recurrent"])
 def test_a_compiled_training_is_that_of_the_steps_as_they_are(few, name):
     settings = {"batch_size": 30, "optimizer": "sgd", "lr": 0.1, "augment": None if name == "nielsen" else Shift(1)}
@@ -217,13 +231,18 @@ def test_a_run_keeps_settings_metrics_and_model(few, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_a_loss_that_diverges_stops_and_keeps_what_was_learned(few, tmp_path, epochs):
-    """The learning rate becomes absurd in the last epoch: the weights of the one before are kept."""
-    recipe = quick("sigmoid", epochs=epochs, schedule="constant")
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("epochs", "max_norm", "what"), [(1, 0, "the loss became nan"), (2, 0, "the loss became nan"), (2, 1, "a gradient")]
+)
+def test_what_diverges_stops_and_keeps_what_was_learned(few, tmp_path, epochs, max_norm, what, compiled):
+    """The weights become infinite in the last epoch: those of the one before are kept."""
+    recipe = quick("sigmoid", epochs=epochs, schedule="constant", max_norm=max_norm)
     run = Run.create(tmp_path / "run", recipe)
     good = (
-        fit(quick(epochs=1, schedule="constant"), few).model if epochs == 2 else recipe.build(np.random.default_rng(0))
+        fit(replace(recipe, epochs=1), few, compiled=compiled).model
+        if epochs == 2
+        else recipe.build(np.random.default_rng(0).spawn(2)[0])
     )
     last = []
 
@@ -241,11 +260,11 @@ def test_a_loss_that_diverges_stops_and_keeps_what_was_learned(few, tmp_path, ep
         trained_weights.extend(model.parameters())
         return model
 
-    with pytest.raises(
-        Diverged, match=r"the loss became nan at step \d+, with a learning rate of 0\.\d+: try a smaller"
-    ):
-        fit(replace(recipe, build=watched), few, run=run, on_batch=sabotage)
+    with pytest.raises(Diverged, match=rf"{what}.* at step \d+, with a learning rate of 0\.\d+: try a smaller"):
+        fit(replace(recipe, build=watched), few, run=run, compiled=compiled, on_batch=sabotage)
     assert len(run.metrics()) == epochs - 1
+    for weight, one in zip(trained_weights, good.parameters(), strict=True):
+        np.testing.assert_array_equal(weight.numpy(), one.numpy())
     if epochs == 1:
         with pytest.raises(RunError, match="its training did not get that far"):
             run.load_model()
@@ -293,14 +312,15 @@ def test_weights_that_diverge_in_the_last_step_are_noticed(few):
         fit(quick(lr=1e38, momentum=0, weight_decay=1e10, batch_size=1000, schedule="constant"), few)
 
 
-def test_ctrl_c_ends_training_and_keeps_the_model_so_far(few, tmp_path):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_ctrl_c_ends_training_and_keeps_the_model_so_far(few, tmp_path, compiled):
     run = Run.create(tmp_path / "run", quick())
 
     def press(epoch, done):
         if epoch == 2 and done >= 500:
             raise KeyboardInterrupt
 
-    trained = fit(quick(), few, run=run, on_batch=press)
+    trained = fit(quick(), few, run=run, compiled=compiled, on_batch=press)
     assert trained.interrupted
     assert len(trained.history) == 1
     x = as_floats(few.test.images)
