@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tinygrad_digits import __version__, load, save
-from tinygrad_digits.digits import Diverged, Run, cli, fit, load_mnist
+from tinygrad_digits.digits import Diverged, Run, cli, evaluate, fit, load_mnist
 from tinygrad_digits.digits.cli import _row, main
 
 
@@ -84,12 +84,18 @@ def test_settings_can_be_changed(say, folder, tmp_path):
 
 def test_steps_can_be_run_as_they_are(say, folder, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(cli, "fit", lambda *args, compiled, **kwargs: seen.append(compiled) or fit(*args, **kwargs))
+
+    def watched(function):
+        return lambda *args, compiled, **kwargs: seen.append(compiled) or function(*args, compiled=compiled, **kwargs)
+
+    monkeypatch.setattr(cli, "fit", watched(fit))
+    monkeypatch.setattr(cli, "evaluate", watched(evaluate))
     for flags in [], ["--eager"]:
         status, _, _ = say("train", "--data-dir", folder, "--out", tmp_path / f"r{len(flags)}", "--epochs", 1, *flags)
         assert status == 0
-    status, _, _ = say("train", "--resume", tmp_path / "r1", "--epochs", 2)
-    assert (status, seen) == (0, [True, False, False])
+    for command in ["train", "--resume", tmp_path / "r1", "--epochs", 2], ["evaluate", tmp_path / "r1"]:
+        assert say(*command)[0] == 0
+    assert seen == [True] * 2 + [False] * 5
 
 
 def test_evaluate_reads_the_same_test_images_again(say, run):

@@ -113,7 +113,7 @@ def _train(run: Run, digits: Digits, *, resume: bool = False) -> bool:
                 seed=run.settings.get("seed", 0),
                 run=run,
                 resume=resume,
-                compiled=not run.settings.get("eager"),
+                compiled=_compiled(run),
                 on_batch=on_batch,
                 on_epoch=lambda e: print(_row(e), flush=True),
             )
@@ -126,7 +126,7 @@ def _train(run: Run, digits: Digits, *, resume: bool = False) -> bool:
             f"To go on from the last whole epoch: tinygrad-digits train --resume {run.folder}"
         )
         return False
-    report = evaluate(trained.model, digits.test)
+    report = evaluate(trained.model, digits.test, compiled=_compiled(run))
     run.save_report(report)
     print(f"\n{_told(report)}\n\nTrained in {trained.history[-1].seconds:.1f} s. The run is in {run.folder}")
     return True
@@ -179,7 +179,7 @@ def evaluate_run(arguments: argparse.Namespace) -> int:
     """Have a run's net read the test images."""
     run = Run.open(arguments.run)
     digits = load_mnist(arguments.data_dir or run.settings.get("data_dir") or SHIPPED)
-    report = evaluate(run.load_model(), digits.test)
+    report = evaluate(run.load_model(), digits.test, compiled=_compiled(run))
     if not arguments.data_dir:
         run.save_report(report)
     print(_told(report))
@@ -230,6 +230,11 @@ def _told(report: Report) -> str:
         f"{report.second_half:.2%} on the second.\n"
         f"Read wrong most often: {confusions or 'none'}."
     )
+
+
+def _compiled(run: Run) -> bool:
+    """Whether a run's net is trained and read by programs."""
+    return not run.settings.get("eager")
 
 
 def _settings(run: Run) -> str:

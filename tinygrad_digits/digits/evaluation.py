@@ -67,9 +67,9 @@ def accuracy(model: Callable[[Array], Any], inputs: Array, labels: Array) -> flo
     return float(np.mean(outputs(model, inputs).argmax(axis=1) == labels))
 
 
-def evaluate(model: Module, examples: Examples) -> Report:
-    """Have a net read all the images of a set."""
-    digits = outputs(reader(model), as_floats(examples.images)).argmax(axis=1)
+def evaluate(model: Module, examples: Examples, *, compiled: bool = True) -> Report:
+    """Have a net read all the images of a set, by a compiled program or as it is."""
+    digits = outputs(reader(model, compiled=compiled), as_floats(examples.images)).argmax(axis=1)
     right = digits == examples.labels
     half = len(right) // 2
     table = np.zeros((10, 10), int)
