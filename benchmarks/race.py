@@ -66,8 +66,8 @@ def race(
 ) -> Result:
     """Let contestants take turns; print how long each took, and how many times that ours took.
 
-    With one thread it is the time that the processor worked for it: on an idle machine the same, on a busy one not much
-    more. With several threads it is the time that passed.
+    With one thread it is the time that the processor worked for it, which on a busy machine is not much more than on an
+    idle one. With several threads it is the time that passed.
 
     Parameters
     ----------
@@ -76,7 +76,8 @@ def race(
     contestants : dict of str to Contestant
         Who takes part, by name; ours are named so.
     repeat : int
-        Calls a turn. Of each turn the mean is taken, and of the means the median.
+        Calls a turn, after one that is not counted. Of all calls of all turns the median is taken: what comes between
+        is in few of them.
     rounds : int
         How many turns each has.
     """
@@ -94,10 +95,10 @@ def race(
                 if threads > 1:
                     sleep(PAUSE)
                 one.run()
-                start = clock()
                 for _ in range(repeat):
+                    start = clock()
                     one.run()
-                times[name].append((clock() - start) / repeat)
+                    times[name].append(clock() - start)
     result = Result(title, threads, {name: median(values) for name, values in times.items()}, wanted or {})
     ours = [name for name in contestants if name.startswith("ours")]
     print(f"\n{title}, {threads} thread{'s' * (threads > 1)}")
