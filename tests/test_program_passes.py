@@ -511,7 +511,7 @@ def raw_program(training):
     """The program of a random step, as it was traced, and what it is to be called with."""
     step, *_ = built(training)
     inputs = training["inputs"][0]
-    _, bound = traced(step, inputs, {}, {}, commit=False)
+    bound = traced(step, inputs, {}, {})
     return bound.raw, inputs
 
 

@@ -181,7 +181,6 @@ class _Training:
         self.schedule = SCHEDULES[recipe.schedule](recipe.lr, recipe.epochs * self.steps_per_epoch)
         self.step = 0
         self.epochs = 0
-        self.rehearsed = False
         self.start = perf_counter()
 
     def epoch(self, number: int, on_batch: Callable[[int, int], None]) -> Epoch:
@@ -190,8 +189,6 @@ class _Training:
         began = perf_counter()
         total, done = 0.0, 0
         with np.errstate(over="ignore", invalid="ignore"):  # numbers out of bounds are dealt with, not warned of
-            if self.compiled and not self.rehearsed:
-                self._rehearse()
             for loss in self._losses():
                 total += loss
                 done = min(done + self.recipe.batch_size, len(self.inputs))
@@ -238,26 +235,6 @@ class _Training:
     def _generators(self) -> dict[str, Generator]:
         """All that anything random is drawn from."""
         return {"data": self.rng, **{f"model.{place}": rng for place, rng in self.model.generators().items()}}
-
-    def _rehearse(self) -> None:
-        """Have the programs made by steps that are taken back, one for each size of mini-batch.
-
-        The call that makes a program runs the step as it is, which rounds otherwise: were it one that counts, a
-        training that is resumed would not come to the same weights, bit for bit.
-        """
-        state, count, size = self.state_dict(), len(self.inputs), self.recipe.batch_size
-        augment = self.recipe.augment
-        try:
-            for n in dict.fromkeys((min(size, count), count % size or size)):
-                if augment is None:
-                    self.gather_and_descend(self.inputs, self.labels, np.arange(n))
-                else:
-                    self.descend(augment(self.inputs[:n], self.rng), self.labels[:n])
-            self.rehearsed = True
-        except optim.InfiniteGradient:
-            pass  # the first step finds it again
-        finally:
-            self.load_state_dict(state)
 
     def _losses(self) -> Iterator[float]:
         """Take an epoch's steps downhill, and give the loss before each."""

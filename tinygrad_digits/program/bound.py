@@ -63,6 +63,7 @@ class Bound:
 
     def bind(self) -> None:
         """Make the program's memory, beside the arrays that its states have now."""
+        self.trace.rest()
         self.arrays = [self._array_of(value, value.source) for value in self.source.states]
         self.run = self.instance(self.source.text, self.arrays)
         self.call = self._caller()

@@ -15,7 +15,7 @@ import numpy as np
 from ..autodiff import name
 from ..nn.module import Module, walk
 from ..optim import Optimizer
-from ..tensor import Tensor, _new, recording, traced_by, tracing
+from ..tensor import Tensor, recording, traced_by, tracing
 from . import report
 from .bound import MISS, Bound
 from .ir import Value, mapped
@@ -121,7 +121,16 @@ class Compiled:
             passes = dict(self.passes)
             if self._programs.keys() - {key} and "transpose" in passes:
                 passes["transpose"] = as_they_lie  # two programs are not to move the weights to and fro
-            results, one = traced(self.step, args, kwargs, passes, debug=self.debug)
+            one = traced(self.step, args, kwargs, passes, debug=self.debug)
+            one.bind()
+            self._programs[key] = [one, *bound]  # to be looked at, if it now raises
+            results = one.call(*arguments)
+            if results is MISS:
+                del self._programs[key]
+                raise CompileError(
+                    f"{name(self.step)} changes what it depends on, such as a module's mode or a variable that it "
+                    "reads: do so outside of the step"
+                )
         bound.insert(0, one)
         self._programs[key] = bound
         self._programs.move_to_end(key)
@@ -205,14 +214,13 @@ def traced(
     kwargs: dict[str, Any],
     passes: Mapping[str, Pass],
     *,
-    commit: bool = True,
     debug: bool = False,
-) -> tuple[Any, Bound]:
-    """Run a step for real; its results, and the program of what it did."""
+) -> Bound:
+    """Run a step, and take back what it has changed; the program of what it did."""
 
     def traced_again(values: tuple[Any, ...]) -> Bound:
         again = values[: len(args)], dict(zip(kwargs, values[len(args) :], strict=True))
-        return traced(step, *again, passes, commit=False)[1]
+        return traced(step, *again, passes)
 
     bindings = list(_bindings(step))
     for _, called, value in bindings:
@@ -246,22 +254,12 @@ def traced(
         results = mapped(returned, Tensor | np.ndarray, trace._read)
         _check_results(step, results)
         raw = trace.program(results)
-        arrays = mapped(
-            returned, Tensor | np.ndarray, lambda a: _new(np.array(a._array if isinstance(a, Tensor) else a))
-        )
         made = Bound(step, trace, raw, passes, bindings, given)
-    except BaseException:
+    finally:
         trace.undo()
-        raise
-    if commit:
-        trace.commit()
-        trace.rest()
-        if debug:
-            made.compared = lambda *values: report.compare(made, lambda: traced_again(values), values)
-        made.bind()
-    else:
-        trace.undo()
-    return arrays, made
+    if debug:
+        made.compared = lambda *values: report.compare(made, lambda: traced_again(values), values)
+    return made
 
 
 def _check_results(step: Callable[..., Any], results: Any) -> None:

@@ -144,8 +144,7 @@ def draw(bound: Bound, args: tuple[Any, ...], repeat: int, figure: Figure | None
 
 def compare(bound: Bound, trace: Callable[[], Bound], args: tuple[Any, ...]) -> None:
     """Run the step as it is, and the program, on copies of what they change; raise at the first line that differs."""
-    with _unchanged(bound):
-        other = trace()
+    other = trace()
     eager = {
         mine.out: other.trace.array_of(theirs.out)
         for mine, theirs in zip(bound.raw.lines, other.raw.lines, strict=False)

@@ -2,7 +2,8 @@
 
 While a step is traced, Tensors hand each operation to `Trace.apply` (see ``tensor.traced_by``), the backward sweep's
 included, as its rules are given Tensors. What the step would change (parameters, running statistics, what an optimizer
-keeps) is changed for the trace only; `Trace.commit` makes it last. So a step that raises has changed nothing.
+keeps) is changed for the trace only: `Trace.undo` takes it back, random draws included, and it is the program that does
+it for good. So a step that raises has changed nothing, and all calls give what the program gives, the first included.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Trace:
         self.scalar_values: dict[int, Value] = {}
         self.counts: dict[Any, Scalar] = {}
         self.assigned: set[Tensor] = set()  # by their data, not by an optimizer
+        self.drawn_from: dict[np.random.Generator, Any] = {}  # and their states before
         self.products: dict[Any, Value] = {}
         self.guards: list[tuple[Any, tuple[Any, ...], Any]] = []
         self.modes: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
@@ -221,6 +223,9 @@ class Trace:
             )
         kinds = Tensor | Cell | Scalar
         plain = mapped((args, kwargs), kinds, _plain)
+        for a in args:
+            if isinstance(a, np.random.Generator):
+                self.drawn_from.setdefault(a, a.bit_generator.state)
         try:
             data = op(*plain[0], **plain[1])
         except (ValueError, IndexError) as error:
@@ -401,35 +406,14 @@ class Trace:
         self.alive, self.values, self.constants, self.cells = [], {}, {}, {}
         self.before, self.kept_before = {}, {}
 
-    def commit(self) -> None:
-        """Make what the step changed last."""
-        for tensor, (array, lent) in self.before.items():
-            new = tensor._array
-            tensor._array, tensor._lent = array, lent
-            if tensor in self.assigned or not array.flags.writeable:
-                tensor._array, tensor._lent = np.array(new), None
-                continue
-            np.copyto(array, new)
-            tensor._updated()
-        for (_, key), cell in self.cells.items():
-            cell.kept[key] = np.array(cell.tensor._array)
-        for count in self.counts.values():
-            if count.place is not None:
-                owner, key = count.place
-                owner[key] = count.value
-        for p, (zeroed, old) in self.gradients.items():
-            if isinstance(p.grad, Tensor) and id(p.grad) in self.values:
-                if p in self.used_gradients:
-                    p.grad = None
-                else:
-                    p.grad = np.array(p.grad._array) if zeroed or old is None else np.asarray(old + p.grad._array)
-
     def undo(self) -> None:
         """Make it as if the step had not been run."""
         for tensor, (array, lent) in self.before.items():
             tensor._array, tensor._lent = array, lent
         for p, (_, old) in self.gradients.items():
             p.grad = old
+        for rng, state in self.drawn_from.items():
+            rng.bit_generator.state = state
 
 
 class Cell(NDArrayOperatorsMixin):
