@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..autodiff import key
+from ..ops import convolution
 from ..tensor import Tensor
 from .ir import Line, Value, values_in
-from .kernels import REDUCES, VIEWS
+from .kernels import REDUCES, VIEWS, gathered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,15 +30,29 @@ def flops(line: Line) -> int:
     if out is None or line.op in VIEWS:
         return 0
     if line.op in (np.matmul, np.dot):
-        return 2 * out.size * reads[0].shape[-1]
+        return 2 * int(out.size) * reads[0].shape[-1]
+    if line.op in CONVOLUTIONS:  # each of the three multiplies each place's window with each filter
+        sums, kernel = CONVOLUTIONS[line.op](out, *reads)
+        return 2 * int(sums.size) * prod(kernel.shape[:3])
     if isinstance(line.op, np.ufunc):
         return int(out.size)
     return sum(v.size for v in reads) if line.op in REDUCES else 0
 
 
+CONVOLUTIONS: dict[Any, Callable[..., tuple[Value, Value]]] = {
+    key(convolution.convolved): lambda out, x, weight, *bias: (out, weight),
+    key(convolution.to_images): lambda out, g, weight: (g, weight),
+    key(convolution.to_weight): lambda out, x, g: (g, out),
+}
+"""The sums over windows, and the weight, of the operations that a convolution and its gradients are."""
+
+
 def moved(line: Line) -> int:
     """How many bytes a line reads and writes."""
-    return 0 if line.op in VIEWS else sum(v.nbytes for v in (*line.reads(), *values_in(line.out)))
+    if line.op in VIEWS:
+        return 0
+    reads = [line.out, *list(line.reads())[1:]] if line.op is gathered else line.reads()  # of a table, what is taken
+    return sum(v.nbytes for v in (*reads, *values_in(line.out)))
 
 
 def measured(bound: Bound, args: tuple[Any, ...], repeat: int) -> list[float]:
