@@ -78,7 +78,7 @@ def _fixed(value: Any, keyword: str, op: Op) -> Any:
         if value._recipe is not None and _recording.get():
             raise TypeError(f"{name(op)} has no derivative for {keyword}=: give it an array, or detach() the tensor")
         return value.numpy()
-    if type(value) is tuple and any(type(part) is Tensor for part in value):  # an index
+    if type(value) is tuple and any(type(part) is Tensor for part in value) and not _tracked(value):  # an index
         return tuple([_fixed(part, keyword, op) for part in value])
     autodiff.refuse_nested(value, op, f"{keyword}=")
     return value.copy() if isinstance(value, np.ndarray | list | dict | set) else value
