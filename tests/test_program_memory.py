@@ -68,6 +68,7 @@ STEPS = {
     "recurrent": lambda: of_recipe("recurrent", 32, momentum=0.9),
     "dropout": lambda: of_layers(tg.nn.ReLU(), tg.nn.Dropout(0.5, rng=0)),
     "batch norm": lambda: of_layers(tg.nn.BatchNorm1d(64), tg.nn.Tanh()),
+    "einsum, clip": lambda: of_layers(tg.nn.Lambda(lambda x: np.clip(np.einsum("ni,nj->ni", x, x), -1, 1))),
     "layer norm": lambda: of_layers(tg.nn.LayerNorm(64), tg.nn.GELU()),
 }
 

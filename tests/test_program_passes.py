@@ -493,6 +493,36 @@ def test_a_plan_updates_states_after_what_may_fail():
     assert made.place[make.writes[w]].state is w
 
 
+def test_a_state_is_not_written_over_while_it_is_read():
+    make = Making()
+    v, w, x = make.state(X[:3]), make.state(W[:, :3]), make.input(X[:3] + 1)
+    make.writes[v] = make(np.matmul, v, x)
+    make.writes[w] = make(np.add, w, make(np.transpose, w))
+    program = make.program()
+    made = plan(program)
+    same(evaluated_by(made, program, *make.arrays()), evaluated(program, *make.arrays()))
+    assert len(made.copies) == 2
+
+
+def test_memory_is_kept_while_a_line_may_give_a_view_of_it():
+    make = Making()
+    x = make.input(X)
+    flipped = make(np.fliplr, make(np.exp, x))
+    others = make(np.sin, make(np.cos, make(np.tanh, x)))
+    program = make.program(make(np.multiply, flipped, others))
+    made = plan(program)
+    assert flipped in made.fresh
+    known = begin(program, make.arrays())
+    memory = {buffer: np.empty(buffer.nbytes, np.uint8) for buffer in made.buffers}
+    for line in made.lines:
+        known[line.out] = computed(line, known)
+        if line.out in made.place:
+            place = memory[made.place[line.out]].view(line.out.dtype).reshape(line.out.shape)
+            place[...] = known[line.out]
+            known[line.out] = place
+    np.testing.assert_array_equal(known[program.results[0]], evaluated(program, X)[0][0])
+
+
 def test_states_that_change_places_are_copied():
     make = Making()
     a, b = make.state(W), make.state(W + 1)
