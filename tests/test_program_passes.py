@@ -405,6 +405,16 @@ def test_hoist_makes_one_product_of_two_numbers():
     assert passed.lines[-1].args[1] == 2.0
 
 
+def test_hoist_takes_two_products_by_the_same_number_one_by_one():
+    make = Making()
+    x = make.input(X)
+    once = make(np.multiply, make(np.flip, x), 2)
+    twice = make(np.multiply, once, 2)
+    make(np.exp, once)
+    passed = after("hoist", make, twice)
+    assert ops(passed).count(np.multiply) <= 2
+
+
 # ---------------------------------------------------------------------------------------------------------- transposing
 
 

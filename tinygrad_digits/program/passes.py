@@ -300,6 +300,7 @@ def _hoisted(program: Program, number: Any) -> Program:
     """The program with one number multiplied into as few values as can be, if that saves anything."""
     key = _key(number)
     products = {line.out: f[0] for line in program.lines if (f := _factor(line)) and _key(f[1]) == key}
+    products = {out: a for out, a in products.items() if a not in products}  # of two in a row, the first
     unfit: set[Value] = set(program.ends())
     while True:
         scaled = _scalable(program, products, unfit)
