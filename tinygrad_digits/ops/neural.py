@@ -19,6 +19,8 @@ BOUNDS = {
     np.dtype(t): (np.array(11 if t is np.float16 else 88, t), np.array(1, t))
     for t in (np.float16, np.float32, np.float64, np.longdouble)
 }
+for bound, one in BOUNDS.values():
+    bound.flags.writeable = one.flags.writeable = False
 
 
 def floats(x):

@@ -386,9 +386,9 @@ def _content(value: Value) -> str:
         return _digits(array.flat[0].item())
     if array.ndim == 1 and np.array_equal(array, np.arange(array.size)):
         return "counted"
-    return (
-        {0: "zeros", 1: "ones"}.get(array.flat[0].item(), "constant") if (array == array.flat[0]).all() else "constant"
-    )
+    if (array == array.flat[0]).all():
+        return {0: "zeros", 1: "ones"}.get(array.flat[0].item(), _digits(array.flat[0].item()))
+    return "constant"
 
 
 def _digits(number: float) -> str:

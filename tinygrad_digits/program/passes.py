@@ -67,8 +67,8 @@ def lower(program: Program) -> Program:
             axis = args[2] if len(args) > 2 else kwargs.get("axis")
             if axis == 0 and not kwargs.keys() - {"axis"} and isinstance(args[1], Value) and args[1].dtype.kind in "iu":
                 line = _rows(line, emit, *args[:2])
-        elif op is np.maximum and not kwargs and isinstance(args[0], Value) and _zero(args[1]) and out.size >= ZEROS:
-            line = Line(op, (args[0], _zeros(out)), {}, out, line.note, line.errors)
+        elif op in (np.maximum, np.minimum) and len(args) == 2 and not kwargs and _bounded(*args, out):
+            line = Line(op, (args[0], _repeated(args[1], out)), {}, out, line.note, line.errors)
         elif op is np.transpose and len(args) == 1 and kwargs.get("axes") is None:
             line = Line(op, args, {}, out, line.note, line.errors)
         elif op is np.squeeze:
@@ -108,17 +108,25 @@ def _maskable(condition: Any, x: Any, out: Value) -> bool:
     )
 
 
-ZEROS = 2_048
-"""From how many elements on to compare with an array of zeros: NumPy takes three times as long with one zero."""
+LONG, SMALL = 256, 2**14
+"""How many numbers make a loop a long one; up to how many to keep an array of, for one number."""
 
 
-def _zeros(like: Value) -> Value:
-    """Zeros of the last axes of a shape, as many as it takes for loops to be long."""
-    first = len(like.shape) - 1
-    while first > 0 and prod(like.shape[first:]) < ZEROS // 8:
+def _bounded(x: Any, number: Any, out: Value) -> bool:
+    """Whether an array is compared with one number: NumPy takes up to three times as long as with an array of it."""
+    if not isinstance(x, Value) or x.shape != out.shape or x.dtype != out.dtype or out.size < LONG:
+        return False
+    return type(number) in (int, float) or (isinstance(number, Value) and number.own and number.size == 1)
+
+
+def _repeated(number: Any, like: Value) -> Value:
+    """A number as often as a value has elements; of a large one, as its last axes have, for loops to be long."""
+    first = 0 if like.size <= SMALL else len(like.shape) - 1
+    while first > 0 and prod(like.shape[first:]) < LONG:
         first -= 1
-    array = np.zeros(like.shape[first:], like.dtype)
-    return Value("constant", array.shape, array.dtype, "zeros", array)
+    number = number.source.flat[0] if isinstance(number, Value) else number
+    array = np.full(like.shape[first:], number, like.dtype)
+    return Value("constant", array.shape, array.dtype, source=array)
 
 
 def _gathered(line: Line, emit: Any) -> Line | None:

@@ -133,7 +133,8 @@ class Trace:
         """An array from outside that is no state."""
         value = self.constants.get(id(array))
         if value is None:
-            value = self.constants[id(array)] = Value("constant", array.shape, array.dtype, source=array, own=own)
+            fixed = own or not (array.ndim or array.flags.writeable)
+            value = self.constants[id(array)] = Value("constant", array.shape, array.dtype, source=array, own=fixed)
             self.alive.append(array)
         return value
 
