@@ -75,6 +75,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "means_of_products(g, out, axis) → means_of_products(out, g, axis)",
     ): "factors commute",
     ("elementwise: finite", "0 → 1"): "exp(-inf) is 0 whatever finite number is taken from -inf",
+    ("convolution: to_images_into", "3 → 4"): "how much is done at a time",
+    ("convolution: to_largest_into", "top.size * prod(size) → top.size"): "zeros that are written over only take time",
     ("elementwise: modf", "0 → 1"): "no whole number has a fraction",
     ("linalg: but_rounding", "np.abs(d) <= bound → np.abs(d) < bound"): "the bound is met by accident, or 0 for 0",
     ("linalg: sign", "np.linalg.det(u) * np.linalg.det(vh) → np.linalg.det(u) / np.linalg.det(vh)"): "they are ±1",
@@ -250,14 +252,15 @@ def different(old, new):
 
 
 def reached(op):
-    """The code of all functions that an operation's rules call, and theirs."""
+    """The code of all functions that an operation and its rules call, and theirs."""
     row = autodiff.rules.get(op) or (autodiff.composites[op],)
-    stack = [row.rule] if hasattr(row, "rule") else list(row)
-    found = set()
+    stack = [op, row.rule] if hasattr(row, "rule") else [op, *row]
+    found, seen = set(), set()
     while stack:
         function = stack.pop()
-        if not isinstance(function, types.FunctionType) or function.__code__ in found:
+        if not isinstance(function, types.FunctionType) or function in seen:  # all primitives share a wrapper's code
             continue
+        seen.add(function)
         codes = [function.__code__]
         for code in codes:
             codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_digits as tg
+from tinygrad_digits.tensor import extent
 
 
 def leaf(x, dtype=None):
@@ -584,3 +585,11 @@ def test_a_method_takes_an_arrays_arguments_in_their_order_and_by_their_names(at
     assert str(method(*first, **named)) == expected
     if all(p.kind is not p.VAR_POSITIONAL for p in parameters):
         assert str(method(*first, *placed)) == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 64, 65])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_extent(count, dtype):
+    numbers = np.random.default_rng(count).permutation(np.arange(count)).astype(dtype)
+    expected = (0, max(count - 1, 0))
+    assert extent(numbers) == extent(numbers[None]) == expected

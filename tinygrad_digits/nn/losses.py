@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..ops import neural
 from ..ops.activations import softplus
-from ..ops.indexing import extent
-from ..tensor import Tensor, asarray, run, tracing
+from ..tensor import Tensor, asarray, extent, run, tracing
 
 
 def mse_loss(prediction: ArrayLike | Tensor, target: ArrayLike | Tensor, *, reduction: str = "mean") -> Tensor:

@@ -403,10 +403,8 @@ def combine(out, x, size, stride, function):
             function(first, others[0], out=lines)
             for other in others[1:]:
                 function(lines, other, out=lines)
-        elif stride[0] > 1:
-            lines = lines[:, every(0, places[0], stride[0])]
         else:
-            lines = lines[:, : places[0]]
+            lines = lines[:, every(0, places[0], stride[0])]
         first, *others = (lines[:, :, every(j, places[1], stride[1])] for j in range(size[1]))
         if not others:
             np.copyto(found, first)

@@ -53,14 +53,6 @@ defvjp(overwritten,      lambda g, out, x, value, *, places: overwritten(g, 0, p
 # fmt: on
 
 
-def extent(numbers):
-    """The smallest and the largest of whole numbers, 0 and 0 of none."""
-    if numbers.ndim == 1 and numbers.size <= 64:
-        few = numbers.tolist()  # a third of the time
-        return min(few, default=0), max(few, default=0)
-    return (numbers.min(), numbers.max()) if numbers.size else (0, 0)
-
-
 def places_of(x):
     """An array of x's shape that counts its elements."""
     return np.arange(np.size(x)).reshape(np.shape(x))

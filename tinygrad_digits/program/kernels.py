@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import into
-from ..ops.indexing import extent
+from ..tensor import extent
 
 add_reduce, multiply_reduce = np.add.reduce, np.multiply.reduce
 maximum_reduce, minimum_reduce = np.maximum.reduce, np.minimum.reduce
