@@ -1,6 +1,7 @@
 """Hypothesis profiles, and a guard against tests that leave something changed."""
 
 import os
+import shutil
 
 import pytest
 from hypothesis import settings
@@ -35,3 +36,17 @@ def own_rules(leave_no_trace):
     yield
     autodiff.rules.clear()
     autodiff.rules.update(before)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The system's Chromium, driven by Playwright, started once."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: python -m pip install playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not chromium:
+        pytest.skip("no Chromium on this machine")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", *quiet])
+        yield browser
+        browser.close()

@@ -4,7 +4,6 @@ The browser's tests need the built book (``python -m sphinx -n -W docs docs/_bui
 """
 
 import re
-import shutil
 from html import unescape
 from importlib import import_module
 from inspect import ismodule
@@ -38,33 +37,17 @@ def test_every_public_name_is_in_the_reference(module):
     assert names == public
 
 
-def chromium():
-    """Where a Chromium is, or None."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A browser, started once."""
+@pytest.fixture
+def open_page(request):
+    """Open a page of the book from disk; afterwards, complain of what it should not have done."""
     if not PAGES:
         pytest.skip(UNBUILT)
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: python -m pip install playwright")
-    if not chromium():
-        pytest.skip("no Chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Open a page of the book from disk; afterwards, complain of what it should not have done."""
+    browser = request.getfixturevalue("browser")
     contexts, complaints = [], []
 
-    def complain_of_request(request):
-        if not request.url.startswith(("file:", "data:", "blob:")):
-            complaints.append(f"asked for {request.url}")
+    def complain_of_request(asked):
+        if not asked.url.startswith(("file:", "data:", "blob:")):
+            complaints.append(f"asked for {asked.url}")
 
     def open_page(page, *, width=1200, query=""):
         context = browser.new_context(viewport={"width": width, "height": 900})

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from base64 import b64decode
 from pathlib import Path
 
@@ -13,14 +12,8 @@ import tinygrad_digits as tg
 from tinygrad_digits.digits import as_floats, load_mnist
 from tinygrad_digits.digits.images import centred
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="these tests drive a browser: pip install playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if not CHROMIUM:
-    pytest.skip("these tests need the system's Chromium", allow_module_level=True)
-
 WIDGETS = Path(__file__).parents[1] / "docs" / "_static" / "widgets"
 WEIGHTS = WIDGETS / "digits-weights.js"
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 # As a person draws them, in tenths of the paper: not as the widget's own samples are.
 DRAWN = {
     0: ["5.2 1.6 3.4 3.2 3.2 5.6 4.4 7.8 6.2 7.6 7.2 5.6 6.8 3 5.4 1.7"],
@@ -34,14 +27,6 @@ DRAWN = {
     8: ["6.4 2.6 5 1.6 3.6 2.8 5 4.8 6.6 6.6 5.2 8.4 3.6 7 4.8 5 6.4 2.8"],
     9: ["6.6 2.8 5 1.8 3.6 3.2 4.4 5 6.2 4.4 6.7 2.8 6.4 5.6 6 8.4"],
 }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
