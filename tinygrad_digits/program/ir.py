@@ -139,15 +139,6 @@ class Scalar:
     def __hash__(self) -> int:
         return id(self)
 
-    def text(self, names: dict[Any, str]) -> str:
-        """The number as Python computes it; `names` holds those of what is looked up."""
-        if self.op is None:
-            return names[self.args]
-        parts = [a.text(names) if isinstance(a, Scalar) else repr(a) for a in self.args]
-        if len(parts) == 1:
-            return f"({SIGNS[self.op]}{parts[0]})"
-        return f"({parts[0]} {SIGNS[self.op]} {parts[1]})"
-
     def sources(self) -> Iterator[Any]:
         """What is looked up: pairs of a mapping (or list) and a key."""
         if self.op is None:
