@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small nets are fastest so
 
-import tinygrad_digits  # noqa: E402
+import tinygrad_digits  # noqa: E402 - only now is the number of threads said
 
 project = "tinygrad_digits"
 copyright = "The tinygrad_digits developers"

@@ -18,6 +18,7 @@ from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from functools import cache
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
+from threading import Lock
 from typing import Any, NoReturn
 
 import numpy as np
@@ -31,6 +32,7 @@ _is_recording = _recording.get
 
 _tracing: ContextVar[Any] = ContextVar("tracing", default=None)
 _traces = 0  # in all threads; most of the time there is none, and then this is what is looked at
+_traces_lock = Lock()
 _ndarray = np.ndarray
 
 _NO_KEYWORDS: dict[str, Any] = {}
@@ -250,14 +252,16 @@ def traced_by(trace: Any) -> Iterator[None]:
     """Have a trace told of all that Tensors do in this block: ``trace.apply`` instead of `apply`, and so on."""
     global _traces
     token = _tracing.set(trace)
-    _traces += 1
-    setattr(Tensor, "grad", _GRAD_WATCHED)  # noqa: B010 - a slot's place is not assigned to, types say
+    with _traces_lock:
+        _traces += 1
+        setattr(Tensor, "grad", _GRAD_WATCHED)  # noqa: B010 - a slot's place is not assigned to, types say
     try:
         yield
     finally:
-        _traces -= 1
-        if not _traces:
-            setattr(Tensor, "grad", _GRAD)  # noqa: B010
+        with _traces_lock:
+            _traces -= 1
+            if not _traces:
+                setattr(Tensor, "grad", _GRAD)  # noqa: B010 - as above
         _tracing.reset(token)
 
 

@@ -311,18 +311,18 @@ def _negative_log(loss: str, x: Any, y: NDArray[Any], weight: Any, smoothing: fl
             )
         wanted = wanted * weight
         if reduction == "mean":
-            share = 1 / run(_whole, loss, weight.astype(x.dtype), y)
+            share = run(_share, loss, weight, y, x.dtype)
     wanted = wanted.astype(x.dtype)
     # Where nothing is wanted, an infinite logarithm does no harm.
     return _reduced(loss, -np.sum(np.where(wanted == 0, 0, x) * wanted, axis=1), reduction, share)
 
 
-def _whole(loss: str, weight: NDArray[Any], labels: NDArray[Any]) -> Any:
-    """The sum of the weights of all labels."""
-    whole = np.sum(weight[labels])
+def _share(loss: str, weight: NDArray[Any], labels: NDArray[Any], dtype: np.dtype[Any]) -> Any:
+    """One over the sum of the weights of all labels, as a number of a dtype."""
+    whole = float(np.sum(weight[labels], dtype=float))
     if not whole:
         raise ValueError(f"{loss}: all labels have weight 0, so that there is nothing to take the mean of")
-    return whole
+    return np.asarray(1 / whole, dtype)
 
 
 def _operands(loss: str, prediction: ArrayLike | Tensor, target: ArrayLike | Tensor) -> tuple[Tensor, Any]:

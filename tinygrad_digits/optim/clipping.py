@@ -57,7 +57,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     found = _with_gradients("clip_grad_norm", params)
     norm = run(_norm_of, *[p.grad for p in found])
     if tracing() is not None:
-        for p in found:
+        for p in found if isfinite(max_norm) else ():
             p.grad = p.grad * (max_norm / np.maximum(norm, max_norm)).astype(p.dtype)
         return norm
     if norm > max_norm:

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..autodiff import LEAF, name
-from ..nn.module import Module
-from ..optim import Optimizer
+from ..autodiff import LEAF
 from ..tensor import Tensor, _new
 from .emit import Source
 from .ir import Program, Scalar, Value, mapped, values_in
 from .memory import parted, plan
 from .passes import Pass
+from .surroundings import Place
 from .trace import Slot, Trace
 
 ARRAY = object()
@@ -39,11 +38,11 @@ class Bound:
 
     def __init__(
         self,
-        step: Callable[..., Any],
+        title: str,
         trace: Trace,
         raw: Program,
         passes: Mapping[str, Pass],
-        bindings: list[Any],
+        places: list[Place],
         given: list[Any],
     ) -> None:
         self.raw, self.program = raw, raw
@@ -51,13 +50,11 @@ class Bound:
             self.program = one(self.program)
         self.program = parted(self.program)
         self.plan = plan(self.program)
-        self.source = Source(self.program, self.plan, name(step))
-        self.code = builtins.compile(self.source.text, f"<program of {name(step)}>", "exec")
-        self.title = name(step)
-        self.trace = trace
+        self.source = Source(self.program, self.plan, title)
+        self.code = builtins.compile(self.source.text, f"<program of {title}>", "exec")
+        self.title, self.trace = title, trace
         self.given = [ARRAY if isinstance(a, Tensor) else a for a in given]
-        self.bindings = [(owner, key, value) for owner, key, value in bindings if isinstance(value, WATCHED)]
-        self.owners = list(_owners([value for _, _, value in bindings] + given, trace))
+        self.places = places
 
     # ------------------------------------------------------------------------------------------------------- to run it
 
@@ -185,10 +182,7 @@ class Bound:
 
     def _looks_around(self, names: _Names) -> list[str]:
         """What must hold of all that the step found outside."""
-        tests = []
-        for owner, key, value in [*self.bindings, *self.owners]:
-            place = f"{names(owner)}.get({key!r})" if isinstance(owner, dict) else f"{names(owner)}.cell_contents"
-            tests.append(f"{place} {'==' if isinstance(value, PLAIN) else 'is'} {names(value)}")
+        tests = [place.test(names(place.owner), names(place.value)) for place in self.places]
         for owner, key, value in self.trace.modes.values():
             tests.append(f"{names(owner)}.get({key!r}, True) == {names(value)}")
         for op, operands, answer in self.trace.guards:
@@ -252,10 +246,6 @@ usual = getrefcount(probe)  # of an array that a tensor and this function's glob
 del probe, held
 """
 
-PLAIN = (int, float, str)
-WATCHED = (Module, Optimizer, Tensor, np.ndarray, list, tuple, dict, *PLAIN)
-"""What a step may find in variables and attributes and another time find changed."""
-
 
 def _same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype and a.ctypes.data == b.ctypes.data
@@ -284,14 +274,3 @@ def _number(a: Any, names: _Names) -> str:
         owner, key = a.args
         return f"{names(owner)}[{key[0]!r}][{key[1]}]" if isinstance(key, tuple) else f"{names(owner)}.get({key!r}, 0)"
     return f"{names(a.op)}({', '.join(_number(x, names) for x in a.args)})"
-
-
-def _owners(things: list[Any], trace: Trace) -> Any:
-    """Where modules hold other modules, and the tensors that the step used."""
-    for thing in things:
-        if isinstance(thing, Module):
-            for module in thing.modules():
-                for key, value in vars(module).items():
-                    used = key != "training" and (not isinstance(value, Tensor) or value in trace.states)
-                    if isinstance(value, WATCHED) and used:
-                        yield vars(module), key, value

@@ -7,12 +7,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import update_wrapper
-from types import FunctionType, MethodType, SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from ..autodiff import name
 from ..nn.module import Module, walk
 from ..optim import Optimizer
 from ..tensor import Tensor, recording, traced_by, tracing
@@ -20,6 +19,7 @@ from . import report
 from .bound import MISS, Bound
 from .ir import Value, mapped
 from .passes import PASSES, Pass, as_they_lie
+from .surroundings import Place, found_by, held_in
 from .trace import CompileError, Trace
 
 KEPT = 8
@@ -29,12 +29,13 @@ KEPT = 8
 def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[str, Pass] = PASSES) -> Compiled:
     """Make a training step run as the straight-line NumPy that it comes down to.
 
-    The first call with arguments of some shapes and dtypes runs the step as it is, and records every operation that
-    Tensors pass through, the backward sweep's and the optimizer's included. Later calls run the program made of these:
-    one line of NumPy after another, in memory that is kept. Arguments are arrays or Tensors; what else is passed
-    (numbers, strings, None) is part of the program. Parameters, what optimizers keep, running statistics and random
-    generators are read and written in place; an optimizer's settings are looked up at each call, so that a schedule may
-    change them. A module's mode, or a parameter that was replaced, makes another program.
+    The first call with arguments of some shapes and dtypes runs the step to see which operations Tensors pass through,
+    the backward sweep's and the optimizer's included, and takes back what that has changed. All calls, this one
+    included, run the program made of these: one line of NumPy after another, in memory that is kept. Arguments are
+    arrays or Tensors; what else is passed (numbers, strings, None) is part of the program. Parameters, what optimizers
+    keep, running statistics and random generators are read and written in place; an optimizer's settings are looked up
+    at each call, so that a schedule may change them. A module's mode, a parameter that was replaced, or another value
+    of a variable or attribute that the step reads makes another program.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
     debug : bool
         Run the step beside the program at each call, and raise at the first line whose values differ.
     passes : mapping of str to callable
-        What is done to the program, in order; to switch one off, leave it out:
+        What is done to the program, in order; to switch one off, put in its place one that changes nothing:
         ``{**tg.program.PASSES, "hoist": lambda program: program}``.
 
     Returns
@@ -100,6 +101,10 @@ class Compiled:
         self._last: Any = SimpleNamespace(call=_none)
         update_wrapper(self, step)
 
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        """Make it a method, where it is an attribute of a class."""
+        return self if owner is None else MethodType(self, owner)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the step."""
         with self._lock:
@@ -128,7 +133,7 @@ class Compiled:
             if results is MISS:
                 del self._programs[key]
                 raise CompileError(
-                    f"{name(self.step)} changes what it depends on, such as a module's mode or a variable that it "
+                    f"{title(self.step)} changes what it depends on, such as a module's mode or a variable that it "
                     "reads: do so outside of the step"
                 )
         bound.insert(0, one)
@@ -150,7 +155,7 @@ class Compiled:
         for bound in reversed(self._programs.values()):
             if bound:
                 return bound[0]
-        raise RuntimeError(f"{name(self.step)} has not been called yet: a program is made for the arguments it gets")
+        raise RuntimeError(f"{title(self.step)} has not been called yet: a program is made for the arguments it gets")
 
     @property
     def source(self) -> str:
@@ -195,6 +200,11 @@ def _none(*args: Any) -> Any:
     return MISS
 
 
+def title(step: Any) -> str:
+    """What a person calls a step."""
+    return str(getattr(step, "__name__", type(step).__name__))
+
+
 def _signature(step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a program is made for."""
 
@@ -202,7 +212,7 @@ def _signature(step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         if isinstance(a, np.ndarray | Tensor):
             return a.shape, a.dtype
         if isinstance(a, list | tuple | dict | set):
-            raise CompileError(f"{name(step)} was given a {type(a).__name__}: give arrays as arguments of their own")
+            raise CompileError(f"{title(step)} was given a {type(a).__name__}: give arrays as arguments of their own")
         return type(a), a
 
     return tuple(map(kind, args)), tuple((k, kind(v)) for k, v in kwargs.items())
@@ -222,28 +232,29 @@ def traced(
         again = values[: len(args)], dict(zip(kwargs, values[len(args) :], strict=True))
         return traced(step, *again, passes)
 
-    bindings = list(_bindings(step))
-    for _, called, value in bindings:
-        if hasattr(value, "__next__"):
+    others = [a for a in (*args, *kwargs.values()) if not isinstance(a, np.ndarray | Tensor)]
+    places, things = found_by(step, others)
+    for place in places:
+        if hasattr(place.value, "__next__"):
             raise CompileError(
-                f"{name(step)} uses the iterator {called}: Python code runs at the first call only, and the program "
-                "would go on with the same items for ever. Pass them as arguments"
+                f"{title(step)} uses the iterator {place.key}: Python code runs at the first call only, and the "
+                "program would go on with the same items for ever. Pass them as arguments"
             )
-    trace = Trace(_names(bindings, [*args, *kwargs.values()]), [value for _, _, value in bindings])
+    trace = Trace(_names(places, things), things)
     words = list(_argument_names(step, args, kwargs))
 
     def shown(a: Any, called: str) -> Any:
         if isinstance(a, Tensor):
             if a.requires_grad:
                 raise CompileError(
-                    f"{name(step)} was given a tensor that requires a gradient, as {called}: let the step find it "
+                    f"{title(step)} was given a tensor that requires a gradient, as {called}: let the step find it "
                     "where it is defined, or give it x.detach()"
                 )
             return trace.input(a._now(), called)
         return trace.input(a, called) if isinstance(a, np.ndarray) else a
 
     given = [shown(a, called) for a, called in zip((*args, *kwargs.values()), words, strict=True)]
-    outside = list(_outside(bindings))
+    outside = list(_outside(things))
     before = [_state_of(thing) for thing in outside]
     try:
         with traced_by(trace), recording(True):
@@ -254,7 +265,7 @@ def traced(
         results = mapped(returned, Tensor | np.ndarray, trace._read)
         _check_results(step, results)
         raw = trace.program(results)
-        made = Bound(step, trace, raw, passes, bindings, given)
+        made = Bound(title(step), trace, raw, passes, [*places, *held_in(things, trace.states)], given)
     finally:
         trace.undo()
     if debug:
@@ -270,7 +281,7 @@ def _check_results(step: Callable[..., Any], results: Any) -> None:
             _check_results(step, item)
     elif results is not None and not isinstance(results, Value):
         raise CompileError(
-            f"{name(step)} returns a {type(results).__name__}, which would be the same at each call: let it return "
+            f"{title(step)} returns a {type(results).__name__}, which would be the same at each call: let it return "
             "Tensors, in tuples, lists or dicts, or nothing"
         )
 
@@ -283,38 +294,15 @@ def _argument_names(step: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     yield from kwargs
 
 
-Binding = tuple[Any, str, Any]
-
-
-def _bindings(step: Any) -> Iterator[Binding]:
-    """The variables outside a function that it uses: where they are found, their names, and what they are."""
-    waiting, seen = [step], set()
-    while waiting:
-        function = waiting.pop()
-        code = getattr(function, "__code__", None)
-        if code is None or id(code) in seen:
-            continue
-        seen.add(id(code))
-        found: list[Binding] = []
-        for free, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            found.append((cell, free, cell.cell_contents))
-        owners = [vars(function.__self__)] if hasattr(getattr(function, "__self__", None), "__dict__") else []
-        if function.__module__ == step.__module__:
-            owners.append(function.__globals__)
-        found += [(owner, used, owner[used]) for owner in owners for used in code.co_names if used in owner]
-        yield from found
-        waiting += [value for _, _, value in found if isinstance(value, FunctionType | MethodType)]
-
-
-def _names(bindings: list[Binding], given: list[Any]) -> dict[int, str]:
+def _names(places: list[Place], things: list[Any]) -> dict[int, str]:
     """What people call the tensors that a step finds, by themselves, in modules and in containers."""
-    names: dict[int, str] = {id(value): called for _, called, value in bindings if isinstance(value, Tensor)}
-    things = [value for _, _, value in bindings] + given
-    modules = [thing for thing in things if isinstance(thing, Module)]
-    for thing in modules + [thing for thing in things if isinstance(thing, list | tuple | dict)]:
-        for place, item in walk(thing):
-            if isinstance(item, Tensor):
-                names.setdefault(id(item), place)
+    names: dict[int, str] = {id(place.value): place.key for place in places if isinstance(place.value, Tensor)}
+    for kinds in Module, list | tuple | dict:
+        for thing in things:
+            if isinstance(thing, kinds):
+                for place, item in walk(thing):
+                    if isinstance(item, Tensor):
+                        names.setdefault(id(item), place)
     for thing in things:
         if isinstance(thing, Optimizer):
             for i, p in enumerate(thing.params):
@@ -326,32 +314,32 @@ LARGEST = 1_000_000
 """Arrays from outside with more elements than this are not compared before and after."""
 
 
-def _outside(bindings: list[Binding]) -> Iterator[Any]:
+def _outside(things: list[Any]) -> Iterator[Any]:
     """What a step might change without the trace's knowing: arrays and generators that it uses, and Python's own."""
     yield random
     yield np.random
-    for _, _, value in bindings:
-        if isinstance(value, np.random.Generator) or (isinstance(value, np.ndarray) and value.size <= LARGEST):
-            yield value
+    for thing in things:
+        if isinstance(thing, np.random.Generator) or (isinstance(thing, np.ndarray) and thing.size <= LARGEST):
+            yield thing
 
 
 def _state_of(thing: Any) -> Any:
     if thing is random:
         return random.getstate()
     if thing is np.random:
-        return [part.tobytes() if isinstance(part, np.ndarray) else part for part in np.random.get_state()]  # noqa: NPY002
+        return [part.tobytes() if isinstance(part, np.ndarray) else part for part in np.random.get_state()]  # noqa: NPY002 - it is what is asked about
     return thing.tobytes() if isinstance(thing, np.ndarray) else thing.bit_generator.state
 
 
 def _changed(step: Callable[..., Any], thing: Any) -> str:
     if isinstance(thing, np.ndarray):
         return (
-            f"{name(step)} writes to an array from outside, of shape {thing.shape}: Python code runs at the first call "
-            "only. Make it a tensor and assign its data, or write to it outside of the step"
+            f"{title(step)} writes to an array from outside, of shape {thing.shape}: Python code runs at the first "
+            "call only. Make it a tensor and assign its data, or write to it outside of the step"
         )
     what = "Python's random" if thing is random else "np.random" if thing is np.random else "a Generator"
     return (
-        f"{name(step)} draws random numbers from {what}: the program would use the same ones for ever. Pass them as "
+        f"{title(step)} draws random numbers from {what}: the program would use the same ones for ever. Pass them as "
         "arguments, or use layers that draw, such as tg.nn.Dropout"
     )
 

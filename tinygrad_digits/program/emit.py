@@ -288,7 +288,7 @@ class Source:
                 return self._call(line, line.args, last=f"out={name}")
             x, y = (self._argument(a, line) for a in line.args)  # of small matrices, in half the time of np.matmul
             return f"{x}.dot({y}, out={name})"
-        writer = kernels.INTO.get(op) or autodiff.into.get(op)
+        writer = kernels.KERNELS.get(op) or autodiff.into.get(op)
         if writer is not None:
             return self._call(line, line.args, function=writer, first=name)
         return self._call(line, line.args, last=f"out={name}")

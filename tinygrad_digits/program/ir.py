@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..autodiff import Op
 
@@ -218,6 +217,3 @@ def mapped(nested: Any, kind: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(nested, dict):
         return {key: mapped(item, kind, function) for key, item in nested.items()}
     return nested
-
-
-Array = NDArray[Any]

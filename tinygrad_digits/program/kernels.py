@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import into
 from ..tensor import extent
 
 add_reduce, multiply_reduce = np.add.reduce, np.multiply.reduce
@@ -75,13 +74,6 @@ def masked_into(out: Any, x: Any, bits: Any) -> None:
     np.bitwise_and(x.view(bits.dtype), bits, out=out.view(bits.dtype))
 
 
-def copied_into(out: Any, x: Any, dtype: Any = None) -> None:
-    """A copy, in another dtype if that is what there is room for."""
-    np.copyto(out, x, casting="unsafe")
-
-
 KERNELS = {gathered: None, picked: picked_into, bits: bits_into, masked: masked_into}
 IN_PLACE = {masked}
 """Kernels whose result may take the place of their first argument."""
-
-INTO = into | KERNELS

@@ -18,8 +18,6 @@ from .. import autodiff
 from . import kernels
 from .ir import Line, Program, Value, mapped, values_in
 
-ALIGNMENT = 64
-
 
 @dataclass(eq=False)
 class Buffer:
@@ -56,7 +54,8 @@ def writes_out(line: Line) -> bool:
     op = line.op
     if isinstance(op, np.ufunc):
         return op.nout == 1
-    return op in kernels.WITH_OUT or op in kernels.INTO or op in autodiff.into or op is np.astype or op in kernels.VIEWS
+    known = kernels.WITH_OUT, kernels.KERNELS, kernels.VIEWS, autodiff.into, (np.astype,)
+    return any(op in functions for functions in known)
 
 
 def may_fail(line: Line) -> bool:

@@ -22,9 +22,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from .. import autodiff
-from ..autodiff import LEAF, Op, describe, missing_rule, name
-from ..tensor import Frozen, Tensor, _explained, _new, grad_of, is_recording, recording, traced_by
-from .ir import Line, Program, Scalar, Value, mapped, values_in
+from ..autodiff import Op, describe, missing_rule, name
+from ..tensor import Frozen, Tensor, _explained, _new, grad_of, is_recording, recording
+from .ir import Line, Program, Scalar, Value, mapped
 
 PACKAGE = str(Path(__file__).parents[1])
 NUMPY = str(Path(np.__file__).parent)
@@ -76,7 +76,6 @@ class Trace:
         self.now: dict[Tensor, Value] = {}  # what the tensors from outside hold now
         self.before: dict[Tensor, tuple[Any, Any]] = {}  # their arrays, if they have been given others
         self.cells: dict[Any, Cell] = {}
-        self.kept_before: dict[Any, Any] = {}
         self.scalars: dict[Any, Scalar] = {}
         self.scalar_values: dict[int, Value] = {}
         self.counts: dict[Any, Scalar] = {}
@@ -405,7 +404,7 @@ class Trace:
     def rest(self) -> None:
         """Let go of all arrays."""
         self.alive, self.values, self.constants, self.cells = [], {}, {}, {}
-        self.before, self.kept_before = {}, {}
+        self.before = {}
 
     def undo(self) -> None:
         """Make it as if the step had not been run."""
@@ -544,6 +543,3 @@ def _where() -> str:
         frame = frame.f_back
     code = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     return f"{frame.f_code.co_filename}, line {frame.f_lineno}" + (f" ({code})" if code else "")
-
-
-__all__ = ["LEAF", "CompileError", "Slot", "Trace", "traced_by", "values_in"]
