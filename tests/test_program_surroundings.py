@@ -109,7 +109,20 @@ def of_a_function_it_calls():
     return lambda x: tg.asarray(scale(x)) + 0, (lambda: setattr(factor, "value", 0.5),)
 
 
+def of_a_default():
+    net, factor = linear(), SimpleNamespace(value=2.0)
+
+    def step(x, net=net, *, factor=factor):
+        return net(x) * factor.value
+
+    return step, (
+        lambda: setattr(net, "weight", zeros()),
+        lambda: setattr(factor, "value", 3.0),
+    )
+
+
 WAYS = [
+    of_a_default,
     of_a_list,
     of_a_dict,
     of_an_object_in_an_object,
@@ -190,6 +203,51 @@ def test_steps_may_be_compiled_in_several_threads_at_once():
     x = tg.tensor(2.0, requires_grad=True)
     (x * x).backward()
     assert x.grad == 4
+
+
+class Noise(nn.Module):
+    """A layer that draws by itself, and counts."""
+
+    def __init__(self, seed=0):
+        self.rng, self.seen, self.drawn = np.random.default_rng(seed), 0, np.zeros(3)
+
+    def __call__(self, x):
+        return x + self.rng.random(3)
+
+
+class Counting(Noise):
+    def __call__(self, x):
+        self.seen += 1
+        return x * 2
+
+
+class Writing(Noise):
+    def __call__(self, x):
+        self.drawn[0] += 1
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "complaint"),
+    [
+        (Noise, "draws random numbers from a Generator"),
+        (Counting, "changes seen, outside of it"),
+        (Writing, "writes to an array from outside"),
+    ],
+)
+def test_layers_that_do_more_than_tensors_tell_are_refused(layer, complaint):
+    net = nn.Sequential(nn.Dropout(0.5, rng=0), layer())
+    with pytest.raises(tg.CompileError, match=complaint):
+        tg.compile(lambda x: net(x))(np.ones(3))
+
+
+def test_layers_that_draw_as_dropout_does_may_share_a_generator():
+    (one, other), drawn = (nn.Sequential(nn.Dropout(0.5, rng=0), nn.Dropout(0.5, rng=1)) for _ in range(2)), []
+    for net in one, other:
+        net[1].rng = net[0].rng
+        step = tg.compile(lambda x, net=net: net(x)) if net is one else net
+        drawn.append([np.asarray(step(np.ones(50))) for _ in range(3)])
+    np.testing.assert_array_equal(*drawn)
 
 
 @pytest.mark.parametrize("max_norm", [np.inf, 1e3, 0.5])

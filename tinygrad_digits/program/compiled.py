@@ -254,14 +254,21 @@ def traced(
         return trace.input(a, called) if isinstance(a, np.ndarray) else a
 
     given = [shown(a, called) for a, called in zip((*args, *kwargs.values()), words, strict=True)]
-    outside = list(_outside(things))
+    around = [*places, *held_in(things, None)]
+    outside = list(_outside([*things, *(place.value for place in around)]))
     before = [_state_of(thing) for thing in outside]
     try:
         with traced_by(trace), recording(True):
             returned = step(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
         for thing, state in zip(outside, before, strict=True):
-            if _state_of(thing) != state:
+            if _state_of(thing) != state and not (isinstance(thing, np.random.Generator) and thing in trace.drawn_from):
                 raise CompileError(_changed(step, thing))
+        for place in around:
+            if not place.holds():
+                raise CompileError(
+                    f"{title(step)} changes {place.key}, outside of it: Python code runs at the first call only, and "
+                    "later ones would leave it as it is. Make it a tensor and assign its data, or change it outside"
+                )
         results = mapped(returned, Tensor | np.ndarray, trace._read)
         _check_results(step, results)
         raw = trace.program(results)

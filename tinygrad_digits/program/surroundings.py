@@ -30,6 +30,10 @@ class Place:
     key: Any
     value: Any
 
+    def holds(self) -> bool:
+        """Whether the same is still there."""
+        return bool(eval(self.test("owner", "value"), {"owner": self.owner, "value": self.value}))
+
     def test(self, owner: str, value: str) -> str:
         """An expression that tells whether the same is there, given names for the owner and for what was there."""
         same = "==" if isinstance(self.value, PLAIN) else "is"
@@ -64,6 +68,7 @@ def found_by(step: Any, given: list[Any]) -> tuple[list[Place], list[Any]]:
         seen.add(id(code))
         found = list(_variables(function, code, own=function.__module__ == getattr(step, "__module__", None)))
         given += [function.__self__] if isinstance(function, MethodType) else []
+        given += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         found += _attributes([*(place.value for place in found), *given], code.co_names)
         found = [place for place in found if not isinstance(place.value, ModuleType)]
         places |= {(id(place.owner), place.key): place for place in found}
@@ -98,7 +103,7 @@ def _attributes(roots: list[Any], names: tuple[str, ...]) -> Iterator[Place]:
 
 
 def held_in(things: list[Any], used: Any) -> Iterator[Place]:
-    """Where modules, and containers of modules and tensors, hold what they hold; of tensors, those that were used."""
+    """Where modules, and containers of modules and tensors, hold what they hold; of tensors, those used, or all."""
     waiting, seen = list(things), set()
     while waiting:
         thing = waiting.pop()
@@ -107,7 +112,7 @@ def held_in(things: list[Any], used: Any) -> Iterator[Place]:
         seen.add(id(thing))
         items: Any = vars(thing) if isinstance(thing, Module) else thing
         for key, value in items.items() if isinstance(items, dict) else enumerate(items):
-            if isinstance(value, Tensor) and value not in used:
+            if used is not None and isinstance(value, Tensor) and value not in used:
                 continue
             if not isinstance(thing, tuple) and (items is thing or key != "training"):
                 yield Place(items, key, value)
