@@ -94,7 +94,7 @@ class Making:
 
     def __init__(self):
         self.inputs, self.lines, self.writes = [], [], {}
-        self.samples, self.owners = {}, []
+        self.samples, self.owners, self.products = {}, [], {}
 
     def input(self, array):
         return self._keep(self.inputs, "input", array)
@@ -111,7 +111,7 @@ class Making:
 
     def scalar(self, **settings):
         ((key, value),) = settings.items()
-        made = Value("scalar", (), np.dtype(float), source=Scalar(None, value, None, settings, key))
+        made = Value("scalar", (), np.dtype(float), source=Scalar(self, value, None, settings, key))
         self.samples[made] = value
         return made
 
@@ -413,6 +413,44 @@ def test_hoist_takes_two_products_by_the_same_number_one_by_one():
     make(np.exp, once)
     passed = after("hoist", make, twice)
     assert ops(passed).count(np.multiply) <= 2
+
+
+def test_hoist_loses_no_factor_of_many():
+    """As of layers, each of whose outputs is halved: on the way back there is one product after another."""
+    make = Making()
+    d = make(np.exp, make.input(X))
+    for w in (W @ W.T, W @ W.T, W):
+        d = make(np.matmul, make(np.multiply, d, 0.5), make.input(w))
+    after("hoist", make, make(np.multiply, d, 0.5))
+
+
+LINEAR = [
+    (lambda make, a, b: make(np.multiply, a, 0.5)),
+    (lambda make, a, b: make(np.multiply, 0.5, a)),
+    (lambda make, a, b: make(np.multiply, a, 3.0)),
+    (lambda make, a, b: make(np.multiply, a, make.lr)),
+    (lambda make, a, b: make(np.matmul, a, b)),
+    (lambda make, a, b: make(np.transpose, a)),
+    (lambda make, a, b: make(np.negative, a)),
+    (lambda make, a, b: make(np.add, a, b)),
+    (lambda make, a, b: make(np.subtract, a, b)),
+    (lambda make, a, b: make(np.multiply, a, b)),
+    (lambda make, a, b: make(np.divide, a, 7.0)),
+    (lambda make, a, b: make(np.tanh, a)),
+    (lambda make, a, b: make(kernels.add_reduce, a, axis=0)),
+]
+
+
+@given(st.data())
+def test_hoist_changes_no_value_of_products_and_sums(data):
+    make = Making()
+    make.lr = make.scalar(lr=0.25)
+    values = [make.input(np.random.default_rng(seed).normal(size=(3, 3))) for seed in range(2)]
+    for _ in range(data.draw(st.integers(3, 12))):
+        a, b = (data.draw(st.sampled_from(values[-4:])) for _ in range(2))
+        made = data.draw(st.sampled_from(LINEAR))(make, a, b)
+        values.append(made if made.shape == (3, 3) else make(np.broadcast_to, made, (3, 3)))
+    after("hoist", make, *data.draw(st.sets(st.sampled_from(values[-3:]), min_size=1).map(list)))
 
 
 # ---------------------------------------------------------------------------------------------------------- transposing

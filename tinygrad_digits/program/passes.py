@@ -309,7 +309,7 @@ def _hoisted(program: Program, number: Any) -> Program:
     key = _key(number)
     products = {line.out: f[0] for line in program.lines if (f := _factor(line)) and _key(f[1]) == key}
     products = {out: a for out, a in products.items() if a not in products}  # of two in a row, the first
-    unfit: set[Value] = set(program.ends())
+    unfit: set[Value] = {*program.ends(), *products}  # a product is not multiplied by the number once more
     while True:
         scaled = _scalable(program, products, unfit)
         carriers: dict[Line, int] = {}
