@@ -275,7 +275,7 @@ def test_a_graph_from_outside_is_refused():
 
 KINDS = {
     "sgd": {"momentum": 0.9},
-    "adam": {"optimizer": tg.optim.Adam},
+    "adam": {"optimizer": tg.optim.Adam, "eps": 1e-2},  # so that what is only rounding, before a norm, stays small
 }
 
 

@@ -1211,10 +1211,11 @@ def _wrapped(value: Any) -> Any:
 
 def extent(numbers: NDArray[Any]) -> tuple[int, int]:
     """The smallest and the largest of whole numbers, 0 and 0 of none."""
-    if numbers.ndim == 1 and numbers.size <= 64:
-        few = numbers.tolist()  # a third of the time
-        return min(few, default=0), max(few, default=0)
-    return (numbers.min(), numbers.max()) if numbers.size else (0, 0)
+    if not numbers.size:
+        return 0, 0
+    return numbers.item(numbers.argmin()), numbers.item(
+        numbers.argmax()
+    )  # of a few, in a quarter of min's and max's time
 
 
 __all__ = [

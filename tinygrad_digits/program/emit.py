@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import autodiff
-from . import kernels
+from . import blas, kernels
 from .ir import SIGNS, Line, Program, Scalar, Value, values_in
 from .memory import Plan
 
@@ -27,6 +27,8 @@ WORDS: dict[Any, str] = {
     kernels.add_reduce: "total",
     kernels.maximum_reduce: "largest",
     kernels.within: "rows",
+    blas.gemm: "total",
+    blas.axpy: "total",
 }
 
 
@@ -39,6 +41,7 @@ class Source:
         self.taken: set[str] = {"np", "step", "memory", "states", "program"}
         self.objects: dict[str, Any] = {"np": np}
         self.head: list[str] = []
+        self.bindings: list[str] = []
         self.numbers: dict[Any, str] = {}
         self.scalars: dict[Any, str] = {}
         self.looked_up: dict[Any, str] = {}
@@ -187,7 +190,7 @@ class Source:
         self.lead = [
             f"{self.names[v]} = states[{i}]" + "  # transposed" * v.source.transposed for i, v in enumerate(self.states)
         ]
-        self.header = [*self.lead, *header, *self.head, *view_lines, ""]
+        self.header = [*self.lead, *header, *self.head, *view_lines, *self.bindings, ""]
         self.text = self.render(lambda number, text: [text])
 
     def render(self, wrap: Callable[[int, str], list[str]]) -> str:
@@ -219,7 +222,7 @@ class Source:
     def _kept_views(self) -> list[Value]:
         """Views of memory that stays."""
         kept: list[Value] = []
-        moving = set(self.program.inputs) | self.plan.fresh
+        self.moving = moving = set(self.program.inputs) | self.plan.fresh
         for line in self.plan.lines:
             value = line.out
             if value is None or value not in self.plan.views:
@@ -288,10 +291,32 @@ class Source:
                 return self._call(line, line.args, last=f"out={name}")
             x, y = (self._argument(a, line) for a in line.args)  # of small matrices, in half the time of np.matmul
             return f"{x}.dot({y}, out={name})"
+        if op in blas.BOUND:
+            return self._added(line, name)
         writer = kernels.KERNELS.get(op) or autodiff.into.get(op)
         if writer is not None:
             return self._call(line, line.args, function=writer, first=name)
         return self._call(line, line.args, last=f"out={name}")
+
+    def _added(self, line: Line, name: str) -> str:
+        """A line that adds to what is there, bound to its arrays where they stay; the comment says what it comes to."""
+        count = 3 if line.op is blas.gemm else 2
+        (there, *others), numbers = (self.names[a] for a in line.args[:count]), line.args[count:]
+        moving = [a in self.moving for a in line.args[1:count]]
+        kept = ["None" if moves else other for moves, other in zip(moving, others, strict=True)]
+        adder = self._free(f"add_to_{name}")
+        self.bindings.append(
+            f"{adder} = {self._object(blas.BOUND[line.op], line.op.__name__)}({', '.join([name, *kept])})"
+        )
+        given = [self.scalar_text(a.source) if isinstance(a, Value) else repr(float(a)) for a in numbers]
+        given += [other for moves, other in zip(moving, others, strict=True) if moves]
+        place = self.plan.place[line.out]
+        in_place = line.args[0] in (place.state, *place.values)
+        before = "" if in_place else f"np.copyto({name}, {there}); "
+        alpha, beta = [_called(a.source) if isinstance(a, Value) else f"{a:g}" for a in (*numbers, 1)][:2]
+        sign, alpha = ("-", alpha[1:]) if alpha.startswith("-") else ("+", alpha)
+        sum_of = [f"{by} * {what}".removeprefix("1 * ") for by, what in ((beta, there), (alpha, " @ ".join(others)))]
+        return f"{before}{adder}({', '.join(given)})  # = {f' {sign} '.join(sum_of)}"
 
     def _apart(self, value: Value) -> bool:
         """Whether a value is a part of another array, whose elements need not lie side by side."""
@@ -374,6 +399,8 @@ def _called(scalar: Scalar) -> str:
         key = scalar.args[1]
         return key if isinstance(key, str) else f"{key[0]}_{key[1]}"
     inner = [_called(a) for a in scalar.args if isinstance(a, Scalar)]
+    if scalar.op is operator.neg:
+        return f"-{inner[0]}"
     return "_".join(inner) if len(inner[0]) < 20 else "factor"
 
 

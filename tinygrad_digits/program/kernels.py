@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import extent
+from . import blas
 
 add_reduce, multiply_reduce = np.add.reduce, np.multiply.reduce
 maximum_reduce, minimum_reduce = np.maximum.reduce, np.minimum.reduce
@@ -74,6 +75,6 @@ def masked_into(out: Any, x: Any, bits: Any) -> None:
     np.bitwise_and(x.view(bits.dtype), bits, out=out.view(bits.dtype))
 
 
-KERNELS = {gathered: None, picked: picked_into, bits: bits_into, masked: masked_into}
-IN_PLACE = {masked}
+KERNELS = {gathered: None, picked: picked_into, bits: bits_into, masked: masked_into, **blas.BOUND}
+IN_PLACE = {masked, *blas.BOUND}
 """Kernels whose result may take the place of their first argument."""

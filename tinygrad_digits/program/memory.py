@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import autodiff
-from . import kernels
+from . import blas, kernels
 from .ir import Line, Program, Value, mapped, values_in
 
 
@@ -75,7 +75,7 @@ def may_be_view(line: Line) -> bool:
 OWNING = {np.where, np.mean, np.var, np.std, np.sort, np.argsort, np.argmax, np.argmin, np.take_along_axis, np.copy}
 
 SAFE = {*kernels.REDUCES, *kernels.VIEWS, np.astype, np.concatenate, np.stack, np.clip, np.round, np.cumsum, np.cumprod}
-SAFE |= {kernels.gathered, kernels.bits, kernels.masked, np.einsum, np.dot}
+SAFE |= {kernels.gathered, kernels.bits, kernels.masked, np.einsum, np.dot, *blas.BOUND}
 
 
 def plan(program: Program, *, share_memory: bool = True) -> Plan:

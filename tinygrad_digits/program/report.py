@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..autodiff import key
 from ..ops import convolution
 from ..tensor import Tensor
+from . import blas
 from .ir import Line, Value, values_in
 from .kernels import REDUCES, VIEWS, gathered
 
@@ -31,6 +32,8 @@ def flops(line: Line) -> int:
         return 0
     if line.op in (np.matmul, np.dot):
         return 2 * int(out.size) * reads[0].shape[-1]
+    if line.op in blas.BOUND:
+        return 2 * int(out.size) * (reads[1].shape[-1] if line.op is blas.gemm else 1)
     if line.op in CONVOLUTIONS:  # each of the three multiplies each place's window with each filter
         sums, kernel = CONVOLUTIONS[line.op](out, *reads)
         return 2 * int(sums.size) * prod(kernel.shape[:3])
