@@ -124,7 +124,8 @@ def test_a_resumed_training_comes_to_the_same_weights_compiled_or_not(few, tmp_p
 
 @pytest.mark.parametrize("name", ["nielsen", "sigmoid", "recurrent"])
 def test_a_compiled_training_is_that_of_the_steps_as_they_are(few, name):
-    settings = {"batch_size": 30, "optimizer": "sgd", "lr": 0.1, "augment": None if name == "nielsen" else Shift(1)}
+    lr = 0.01 if name == "recurrent" else 0.1  # with 0.1 it makes 1e-2 of rounding within 40 steps, in any framework
+    settings = {"batch_size": 30, "optimizer": "sgd", "lr": lr, "augment": None if name == "nielsen" else Shift(1)}
     eager, compiled = (fit(quick(name, **settings), few, compiled=c) for c in (False, True))
     for one, other in zip(eager.history, compiled.history, strict=True):
         assert other.loss == pytest.approx(one.loss, rel=1e-4)
