@@ -152,7 +152,7 @@ KINDS = {
         [
             "(1.0, settings['momentum'], x_T)  # = momentum * layers_0_weight_velocity + x_T @ product",
             "add_to_layers_0_weight(-settings['lr'])  # = layers_0_weight - lr * layers_0_weight_velocity",
-            "add_to_layers_2_bias(-settings['lr'])  # = layers_2_bias - lr * layers_2_bias_velocity",
+            "np.subtract(layers_2_bias, product",
         ],
     ),
     "decay": (
@@ -163,7 +163,7 @@ KINDS = {
         {"lr": 0.1, "momentum": 0.9, "nesterov": True},
         [
             "(-settings['lr'])  # = layers_0_weight - lr * d_layers_0_weight",
-            " - lr_momentum * layers_0_weight_velocity",
+            " - (lr * momentum) * layers_0_weight_velocity",
         ],
     ),
 }
@@ -204,7 +204,7 @@ def test_a_routine_that_does_something_else_is_not_taken(monkeypatch):
 
 
 def test_small_products_stay_products():
-    step, _, x, y = step_of(tg.optim.SGD, sizes=(20, 30, 10), lr=0.1)
+    step, _, x, y = step_of(tg.optim.SGD, sizes=(20, 30, 10), lr=0.1, momentum=0.9)
     compiled = tg.compile(step)
     compiled(x, y)
     assert "add_to_" not in compiled.source

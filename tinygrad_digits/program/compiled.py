@@ -64,8 +64,8 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
     Notes
     -----
     Gradients that an optimizer in the step has used are not kept: ``grad`` is None afterwards. Others are left there.
-    Lines that begin with ``add_to_`` call a routine of the BLAS that NumPy comes with: it adds a product of matrices, or
-    a multiple of an array, to what is there, as the comment beside it says.
+    Lines that begin with ``add_to_`` call a routine of the BLAS that NumPy comes with. It adds a product of matrices,
+    or a multiple of an array, to what is there, as the comment beside it says.
 
     Examples
     --------

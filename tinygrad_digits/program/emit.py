@@ -313,7 +313,7 @@ class Source:
         place = self.plan.place[line.out]
         in_place = line.args[0] in (place.state, *place.values)
         before = "" if in_place else f"np.copyto({name}, {there}); "
-        alpha, beta = [_called(a.source) if isinstance(a, Value) else f"{a:g}" for a in (*numbers, 1)][:2]
+        alpha, beta = [_told(a.source) if isinstance(a, Value) else f"{a:g}" for a in (*numbers, 1)][:2]
         sign, alpha = ("-", alpha[1:]) if alpha.startswith("-") else ("+", alpha)
         sum_of = [f"{by} * {what}".removeprefix("1 * ") for by, what in ((beta, there), (alpha, " @ ".join(others)))]
         return f"{before}{adder}({', '.join(given)})  # = {f' {sign} '.join(sum_of)}"
@@ -399,9 +399,17 @@ def _called(scalar: Scalar) -> str:
         key = scalar.args[1]
         return key if isinstance(key, str) else f"{key[0]}_{key[1]}"
     inner = [_called(a) for a in scalar.args if isinstance(a, Scalar)]
-    if scalar.op is operator.neg:
-        return f"-{inner[0]}"
     return "_".join(inner) if len(inner[0]) < 20 else "factor"
+
+
+def _told(scalar: Scalar) -> str:
+    """How a number is computed from those that are looked up, for a reader."""
+    if scalar.op is operator.neg and isinstance(scalar.args[0], Scalar):
+        return f"-{_told(scalar.args[0])}"
+    names = {
+        owner_key(owner, key): key if isinstance(key, str) else f"{key[0]}_{key[1]}" for owner, key in scalar.sources()
+    }
+    return _text(scalar, names)
 
 
 def _content(value: Value) -> str:

@@ -555,7 +555,7 @@ def _untwisted(program: Program) -> Program:
 # --------------------------------------------------------------------------------------------------------------- fusing
 
 SOME, MANY = 3_000, 30_000
-"""Products of fewer numbers are not fused: calling BLAS takes longer; the second where an operand is an argument."""
+"""Of fewer numbers, nothing is fused: it would save no time. The second is for products with a step's arguments."""
 
 
 def fuse(program: Program) -> Program:
@@ -586,7 +586,13 @@ class _Fusion:
     def fused(self, line: Line) -> Line | None:
         """One line for an addition and the product or multiple that is added."""
         out, args = line.out, line.args
-        if line.op not in (np.add, np.subtract) or line.kwargs or line.errors or not found(out.dtype):
+        if (
+            line.op not in (np.add, np.subtract)
+            or line.kwargs
+            or line.errors
+            or out.size < SOME
+            or not found(out.dtype)
+        ):
             return None
         if any(not isinstance(a, Value) or a.dtype != out.dtype for a in args):
             return None
@@ -617,7 +623,7 @@ class _Fusion:
         if made is not None and made.op is np.matmul and self.uses[of] == 1 and not made.errors:
             fit = all(isinstance(a, Value) and len(a.shape) == 2 and a.dtype == of.dtype for a in made.args)
             moves = fit and any(self.root(a).kind == "input" for a in made.args)
-            return (*made.args, number) if fit and of.size >= (MANY if moves else SOME) else None
+            return (*made.args, number) if fit and (of.size >= MANY or not moves) else None
         return (of, number) if of is not value else None
 
     def multiple(self, value: Value, sign: int) -> tuple[Value, Any]:
