@@ -277,7 +277,7 @@ class Source:
         op = line.op
         if op in kernels.VIEWS:  # one that has to move elements
             viewed = self._call(line, line.args)
-            if op is np.reshape:
+            if op is np.reshape and line.kwargs.get("order", "C") == "C":
                 shape = line.args[0].shape
                 return f"np.copyto({name}.reshape({shape}), {self._argument(line.args[0], line)})"
             return f"np.copyto({name}, {viewed})"
@@ -344,7 +344,12 @@ class Source:
             if a.kind == "scalar":
                 return self._scalar(a.source, self._weak(line))
             return self.names[a]
-        if type(a) in (int, float) and isinstance(line.op, np.ufunc) and line.op.signature is None:
+        if (
+            type(a) in (int, float)
+            and isinstance(line.op, np.ufunc)
+            and line.op.signature is None
+            and line.op is not np.ldexp
+        ):
             dtype = self._weak(line)
             if dtype.kind == "f":
                 return self._number(a, dtype)

@@ -39,7 +39,7 @@ def within(index: Any, length: int) -> Any:
     `numpy.take` would ask so itself, but then it copies all that it writes once more.
     """
     low, high = extent(index)
-    if low < -length or high >= length:
+    if index.size and (low < -length or high >= length):
         raise IndexError(f"index {high if high >= length else low} is out of bounds for {length} rows")
     return index % length if low < 0 else index
 

@@ -48,7 +48,7 @@ def lower(program: Program) -> Program:
         elif op in REDUCTIONS and not kwargs.keys() - {"axis", "keepdims", "initial"} and len(args) <= 2:
             axis = args[1] if len(args) > 1 else kwargs.get("axis")
             given = {"keepdims": True} if kwargs.get("keepdims") else {}
-            if out.size == 0 and "initial" in kwargs:
+            if "initial" in kwargs and (args[0].size == 0 or kwargs["initial"] != NEUTRAL[op]):
                 given["initial"] = kwargs["initial"]
             line = Line(REDUCTIONS[op], args[:1], {"axis": axis, **given}, out, line.note, line.errors)
         elif op is np.mean and not kwargs.keys() - {"axis", "keepdims"} and len(args) <= 2 and _summable(args[0], out):
@@ -77,6 +77,9 @@ def lower(program: Program) -> Program:
         lines.append(line)
     return program.with_lines(lines)
 
+
+NEUTRAL = {np.sum: 0, np.prod: 1, np.max: -np.inf, np.min: np.inf}
+"""What to begin a reduction with that changes nothing, but takes longer than to begin with the first element."""
 
 COMPARISONS = {
     operator.ge: np.greater_equal,
@@ -382,7 +385,13 @@ def _reach(program: Program, value: Value, scaled: set[Value]) -> int:
 
 def _linear_positions(line: Line) -> list[int]:
     """The arguments, all of whose products with a number give the result's product with it."""
-    if line.out is None or line.op not in LINEAR or line.errors or line.op is operator.getitem:
+    if (
+        line.out is None
+        or line.op not in LINEAR
+        or line.errors
+        or line.op is operator.getitem
+        or "initial" in line.kwargs
+    ):
         return []
     return [
         i

@@ -239,6 +239,8 @@ class Trace:
                 f"{_where()}: {name(op)} gives a {type(data).__name__}, and a program computes arrays, one a line. "
                 "Use a function that returns one array"
             )
+        if kwargs.get("order") == "A":  # as the array lies now
+            kwargs = {**kwargs, "order": "F" if plain[0][0].flags.fnc else "C"}
         held = mapped((args, kwargs), kinds | np.ndarray | np.generic, self._read)
         errors: dict[str, Any] = {what: how for what, how in np.geterr().items() if self.errors.get(what) != how}
         if data is None:
