@@ -264,3 +264,24 @@ def test_threads_see_what_numpy_is_told_and_pass_on_errors(monkeypatch):
             assert np.all(tg.conv2d(x, np.full((2, 2, 1, 1), 1e300)) == np.inf)
         with np.errstate(over="raise"), pytest.raises(FloatingPointError):
             tg.conv2d(x, np.full((2, 2, 1, 1), 1e300))
+
+
+def test_blocks_of_the_same_images_are_added_up_by_one_thread(monkeypatch):
+    """Their lines overlap: two threads could lose what one of them adds."""
+    seen = []
+    monkeypatch.setattr(convolution, "BLOCK", 40)
+    monkeypatch.setattr(convolution, "each", lambda function, items: seen.extend(map(list, items)))
+    g, weight = np.ones((3, 6, 4, 2)), np.ones((3, 2, 2, 2))
+    convolution.to_images(g, weight, shape=(3, 8, 5, 2), stride=(1, 1), dilation=(1, 1))
+    images = [{(part.start, part.stop) for part, _ in group} for group in seen]
+    assert images == [{(0, 1)}, {(1, 2)}, {(2, 3)}]
+    assert min(map(len, seen)) > 1
+
+
+def test_threads_have_a_share_of_the_images_each():
+    assert convolution.shares(1) == [slice(0, 1)]
+    assert convolution.shares(7) == [slice(0, 7)]
+    with convolution.image_threads(3):
+        assert convolution.shares(0) == []
+        assert convolution.shares(1) == [slice(0, 1)]
+        assert convolution.shares(7) == [slice(0, 3), slice(3, 6), slice(6, 9)]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import tinygrad_digits as tg
 from tinygrad_digits import autodiff
 from tinygrad_digits.ops import activations
+from tinygrad_digits.ops.draws import uniform, uniform_into
 from tinygrad_digits.ops.neural import softmax_cross_entropy
 from tinygrad_digits.ops.ordering import PLACES
 from tinygrad_digits.testing import check_grads, check_invariants
@@ -912,6 +913,32 @@ def test_gradients_in_half_precision_survive_large_counts(f):
     half = tg.grad(f)(x.astype(np.float16))
     assert np.count_nonzero(half) > 60_000
     np.testing.assert_allclose(half, tg.grad(f)(x), atol=1e-6)
+
+
+def test_labels_of_a_dtype_too_small_for_the_classes():
+    logits = tg.tensor(np.zeros((2, 300)), requires_grad=True)
+    softmax_cross_entropy(logits, labels=np.array([0, 44], np.uint8)).backward()
+    expected = np.full((2, 300), 1 / 600)
+    expected[[0, 1], [0, 44]] -= 1 / 2
+    np.testing.assert_allclose(logits.grad, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize(("mode", "rows"), [("clip", [4, 0, 2, 3]), ("wrap", [2, 2, 2, 3])])
+def test_rows_taken_beyond_the_ends(mode, rows):
+    x = tg.tensor(np.arange(10.0).reshape(5, 2), requires_grad=True)
+    taken = np.take(x, [7, -3, 2, 3], axis=0, mode=mode)
+    np.testing.assert_array_equal(taken.numpy(), x.numpy()[rows])
+    taken.backward(np.arange(8.0).reshape(4, 2))
+    expected = np.zeros((5, 2))
+    np.add.at(expected, rows, np.arange(8.0).reshape(4, 2))
+    np.testing.assert_array_equal(x.grad, expected)
+
+
+def test_numbers_are_drawn_alike_wherever_they_are_written():
+    new, kept = uniform(np.random.default_rng(0), shape=(2, 3)), np.empty((2, 3), np.float32)
+    uniform_into(kept, np.random.default_rng(0), shape=(2, 3))
+    np.testing.assert_array_equal(new, kept)
+    assert new.dtype == np.float32
 
 
 def test_cross_entropies_in_half_precision_survive_large_counts():
