@@ -820,7 +820,7 @@ def test_where_everywhere_is_no_condition():
         (lambda x: np.full(3, x[0, 0]), "leave the graph"),
         (lambda x: np.copyto(x, A), "np.copyto writes to an array.*np.where"),
         (lambda x: np.put(x, [0], 1.0), "np.put writes to an array.*tg.index_update"),
-        (lambda x: np.place(x, A > 1, 1.0), "np.place writes to an array.*np.where"),
+        (lambda x: np.place(x, A > 1, 1.0), "np.place writes to an array.*index_update"),
         (lambda x: np.putmask(x, A > 1, 1.0), "np.putmask writes to an array.*np.where"),
         (lambda x: np.putmask(A, A > 1, x), "np.putmask writes to an array.*np.where"),
         (lambda x: np.put_along_axis(x, np.array([[0]]), 1.0, 0), "np.put_along_axis writes to an array"),

@@ -214,7 +214,8 @@ def hvp(f: Function) -> Function:
     Examples
     --------
     >>> import numpy as np, tinygrad_digits as tg
-    >>> tg.hvp(lambda x: np.sum(x**3))(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    >>> product = tg.hvp(lambda x: np.sum(x**3))
+    >>> product(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     array([ 6., 12.])
     """
 

@@ -172,8 +172,9 @@ def kinks() -> dict[autodiff.Op, list[str]]:
 
 def short(arrays: list) -> str:
     """The numbers of some arrays as a person would write them."""
-    special = {0.5: "½", np.inf: "∞", -np.inf: "-∞"}
-    return "; ".join(" ".join(special.get(v, f"{v:.4g}") for v in np.ravel(a)) for a in arrays)
+    special = {1 / 2: "½", 1 / 3: "⅓", 2 / 3: "⅔", 1 / 4: "¼", 3 / 4: "¾", 1 / 256: "1/256", np.inf: "∞", -np.inf: "-∞"}
+    written = [[special.get(v, f"{v:.4g}") for v in np.ravel(a)] for a in arrays]
+    return "; ".join(f"{a[0]} each" if len(a) > 8 and len({*a}) == 1 else " ".join(a) for a in written)
 
 
 @cache
@@ -211,7 +212,7 @@ class Operations(SphinxDirective):
         for path in module.__file__, autodiff.__file__, test_ops.__file__:
             self.env.note_dependency(path)
         self.env.metadata[self.env.docname].setdefault("families", []).append(name)
-        everything = [op for op in [*autodiff.rules, *autodiff.composites] if family(op) == name]
+        everything = [op for op in dict.fromkeys([*autodiff.rules, *autodiff.composites]) if family(op) == name]
         everything.sort(key=lambda op: "." not in label(op))  # what is within the package last
         head = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
         table = self.parse_text_to_nodes("\n".join(head + [row(op) for op in everything]))
@@ -230,7 +231,8 @@ class Others(SphinxDirective):
         which = getattr(autodiff, self.arguments[0])
         names = sorted(which, key=label)
         if isinstance(which, dict):
-            rows = [f"| `{label(op)}` | {cell(which[op])} |" for op in names]
+            quote = "`" if self.arguments[0] == "writers" else ""
+            rows = [f"| `{label(op)}` | {quote}{cell(which[op])}{quote} |" for op in names]
             return self.parse_text_to_nodes("\n".join(["| function | instead |", "|---|---|", *rows]))
         return self.parse_text_to_nodes(", ".join(f"`{label(op)}`" for op in names) + ".")
 

@@ -92,7 +92,8 @@ class Distortion:
     >>> import numpy as np
     >>> from tinygrad_digits.digits import Distortion
     >>> images = np.zeros((100, 28, 28, 1), np.float32)
-    >>> Distortion(shift=2, rotation=15, elastic=1)(images, np.random.default_rng(0)).shape
+    >>> distort = Distortion(shift=2, rotation=15, elastic=1)
+    >>> distort(images, np.random.default_rng(0)).shape
     (100, 28, 28, 1)
     """
 

@@ -120,7 +120,8 @@ class Sequential(Module):
     Examples
     --------
     >>> import tinygrad_digits as tg
-    >>> tg.nn.Sequential(tg.nn.Linear(784, 30, rng=0), tg.nn.Sigmoid(), tg.nn.Linear(30, 10, rng=1))
+    >>> Linear = tg.nn.Linear
+    >>> tg.nn.Sequential(Linear(784, 30, rng=0), tg.nn.Sigmoid(), Linear(30, 10, rng=1))
     Sequential(  # 23,860 parameters
       layers.0: Linear(784, 30)  # 23,550 parameters
       layers.1: Sigmoid()

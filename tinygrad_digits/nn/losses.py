@@ -233,7 +233,8 @@ def binary_cross_entropy_with_logits(
     Examples
     --------
     >>> import tinygrad_digits as tg
-    >>> print(f"{tg.nn.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 1.0]):.4f}")
+    >>> loss = tg.nn.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 1.0])
+    >>> print(f"{loss:.4f}")
     0.3466
     """
     loss = "binary_cross_entropy_with_logits"

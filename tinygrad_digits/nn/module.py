@@ -77,7 +77,7 @@ class Module:
         --------
         >>> import numpy as np, tinygrad_digits as tg
         >>> model = tg.nn.Sequential(np.tanh, tg.nn.Dropout(0.5, rng=0))
-        >>> states = {place: rng.bit_generator.state for place, rng in model.generators().items()}
+        >>> states = {at: rng.bit_generator.state for at, rng in model.generators().items()}
         >>> once = model(np.ones(3))
         >>> for place, rng in model.generators().items():
         ...     rng.bit_generator.state = states[place]

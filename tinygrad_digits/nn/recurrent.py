@@ -155,7 +155,8 @@ class GRU(_Recurrent):
 
         r = sigmoid(x[t] @ weight_r + h[t-1] @ hidden_weight_r + bias_r)
         u = sigmoid(x[t] @ weight_u + h[t-1] @ hidden_weight_u + bias_u)
-        c = tanh(x[t] @ weight_c + bias_c + r · (h[t-1] @ hidden_weight_c + hidden_bias))
+        c = tanh(x[t] @ weight_c + bias_c
+                 + r · (h[t-1] @ hidden_weight_c + hidden_bias))
         h[t] = u · h[t-1] + (1 - u) · c
 
     Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014; with the reset gate r after the

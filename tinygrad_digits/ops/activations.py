@@ -25,14 +25,14 @@ def log_sigmoid(x):
 
 @primitive
 def leaky_relu(x, *, slope=0.01):
-    """X where it is positive, and ``slope`` times x elsewhere."""
+    """The input where it is positive, and ``slope`` times it elsewhere."""
     x = floats(x)
     return np.where(x > 0, x, slope * x)
 
 
 @primitive
 def elu(x, *, alpha=1.0):
-    """X where it is positive, and ``alpha`` (exp(x) - 1) elsewhere (Clevert et al., 2015)."""
+    """The input x where it is positive, and ``alpha * (exp(x) - 1)`` elsewhere (Clevert et al., 2015)."""
     x = floats(x)
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
@@ -44,18 +44,18 @@ def selu(x):
 
 @primitive
 def silu(x):
-    """X times `sigmoid` of x, also called swish."""
+    """The input times its `sigmoid`, also called swish."""
     x = floats(x)
     return np.maximum(x, -SILU_END) * sigmoid(x)
 
 
 @primitive
 def gelu(x):
-    """X times the normal distribution function of x, as Hendrycks and Gimpel (2016) approximate it with a tanh.
+    """The input times its normal distribution function, as Hendrycks and Gimpel (2016) approximate it with a tanh.
 
-    The error is below 0.0005. ½ (1 + tanh(u)) is sigmoid(2u).
+    The error is below 0.0005.
     """
-    x = floats(x)
+    x = floats(x)  # and ½ (1 + tanh(u)) is sigmoid(2u)
     return np.maximum(x, -GELU_END) * normal(np.clip(x, -GELU_END, GELU_END))
 
 

@@ -350,7 +350,9 @@ def max_pool2d(x: Any, size: Pair, stride: Pair | None = None, padding: Pair = 0
 
 
 def avg_pool2d(x: Any, size: Pair, stride: Pair | None = None) -> Any:
-    """The mean of each window of images, channel by channel. The parameters and errors are those of `max_pool2d`.
+    """The mean of each window of images, channel by channel.
+
+    The parameters and errors are those of `max_pool2d`, which has padding besides.
 
     Examples
     --------

@@ -95,7 +95,8 @@ def logsumexp(x, *, axis=None, keepdims=False):
     Examples
     --------
     >>> import numpy as np, tinygrad_digits as tg
-    >>> tg.logsumexp(np.array([[1000.0, 1000.0], [0.0, 0.0]]), axis=1) - np.log(2)
+    >>> x = np.array([[1000.0, 1000.0], [0.0, 0.0]])
+    >>> tg.logsumexp(x, axis=1) - np.log(2)
     array([1000.,    0.])
     """
     x = floats(x)

@@ -80,7 +80,8 @@ class Optimizer:
     ...     def step(self):
     ...         for group, slots in zip(self.param_groups, self.slots):
     ...             for x, g, (scratch,), state in self.ready(slots):
-    ...                 np.subtract(x, np.multiply(np.sign(g, scratch), group["lr"], scratch), x)
+    ...                 np.multiply(np.sign(g), group["lr"], scratch)
+    ...                 np.subtract(x, scratch, x)
     >>> x = tg.tensor([1.0, -2.0], requires_grad=True)
     >>> np.sum(x * x).backward()
     >>> SignDescent([x], lr=0.1).step()

@@ -133,7 +133,8 @@ def check_grads(
 
     Examples
     --------
-    >>> import numpy as np, tinygrad_digits as tg, tinygrad_digits.testing as testing
+    >>> import numpy as np, tinygrad_digits as tg
+    >>> from tinygrad_digits import testing
     >>> result = testing.check_grads(np.multiply, [1.0, 2.0], 3.0)
     >>> result.checks[0].argument, result.checks[0].method
     ('argument 0 (x1)', 'complex step, each element')

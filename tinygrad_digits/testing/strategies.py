@@ -177,7 +177,8 @@ def gradcheck_test(
     --------
     >>> import numpy as np
     >>> from tinygrad_digits.testing import strategies as draw
-    >>> @draw.gradcheck_test(draw.broadcastable((0.3, 3), (-2, 2)), oracle=np.power)
+    >>> operands = draw.broadcastable((0.3, 3), (-2, 2))
+    >>> @draw.gradcheck_test(operands, oracle=np.power)
     ... def test_power(x, y):
     ...     return np.exp(y * np.log(x))
     >>> test_power()
