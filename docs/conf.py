@@ -63,6 +63,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints = "none"  # the docstrings say them, in words
+toc_object_entries_show_parents = "hide"  # long names would not fit beside the page
 nitpick_ignore_regex = [("py:.*", "numpy[.].*")]  # of another book
 default_role = "py:obj"  # names in docstrings: see _ext/names.py
 numpydoc_show_class_members = False

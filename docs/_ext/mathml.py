@@ -20,6 +20,8 @@ def render(node: nodes.Element, *, block: bool) -> str:
     try:
         text = tex2mathml(tex, as_block=block)
         text = text.replace("&ApplyFunction;", "⁡")
+        text = text.replace("<mo>'</mo>", "<mo>′</mo>")
+        text = text.replace('<mo stretchy="false">|</mo>', '<mo stretchy="false" lspace="0" rspace="0">|</mo>')
         return re.sub(r"<mo>⁡</mo>(?!\s*<mo[^>]*>\()", r'\g<0><mspace width="0.17em"></mspace>', text)  # log x, log(x)
     except MathError as error:
         logger.warning("this formula cannot be shown: %s (%s)", tex, error, location=node)
@@ -28,7 +30,10 @@ def render(node: nodes.Element, *, block: bool) -> str:
 
 def inline(self, node: nodes.math) -> None:
     """A formula within a sentence."""
-    self.body.append(render(node, block=False))
+    siblings = node.parent.children
+    after = siblings[siblings.index(node) + 1 :][:1]
+    joined = after and after[0].astext().startswith(tuple(".,;:)!?"))
+    self.body.append(render(node, block=False) + ("\N{WORD JOINER}" if joined else ""))  # no line begins with a comma
     raise nodes.SkipNode
 
 

@@ -1,4 +1,4 @@
-"""Single backticks in docstrings: a link where they name something of the package, and code otherwise."""
+"""Names in docstrings: a link where single backticks name something of the package, and code otherwise; signatures."""
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -18,7 +18,15 @@ def link_or_code(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: n
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found.pop(), node, text)
 
 
+def without_no_value(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, result: str | None
+) -> tuple[str, str | None] | None:
+    """Write ``...`` for what NumPy has for an argument that is not given."""
+    return (signature.replace("<no value>", "..."), result) if signature else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Take part in resolving names."""
+    """Take part in resolving names, and in writing signatures."""
     app.connect("missing-reference", link_or_code)
+    app.connect("autodoc-process-signature", without_no_value)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -151,7 +151,8 @@ def draw(bound: Bound, args: tuple[Any, ...], repeat: int, figure: Figure | None
             begin, end = starts[made[value]], ends[max(last.get(value, 0), made[value])]
             color = f"C{notes.index(bound.plan.lines[made[value]].note) % 10}"
             below.barh(row, end - begin, left=begin, color=color, edgecolor="white", height=0.8)
-    labels = [bound.source.names[b.state] if b.state is not None else f"{b.nbytes / 1024:,.1f} kB" for b in buffers]
+    sizes = [f"{b.nbytes} B" if b.nbytes < 1000 else f"{b.nbytes / 1000:,.1f} kB" for b in buffers]
+    labels = [bound.source.names[b.state] if b.state else size for b, size in zip(buffers, sizes, strict=True)]
     below.set_yticks(range(len(buffers)), labels)
     below.invert_yaxis()
     below.set(xlabel="µs", ylabel="memory")
