@@ -375,8 +375,8 @@ class _Stage:
                 fault = careful_slope(line, self.start, BLUR[self.bytes]).fault
         if fault:
             raise NonDifferentiablePoint(
-                f"by {self._place(position, direction)}, the function has no derivative: {fault} (results are times random factors). "
-                "Check where it is smooth, and pin what the gradient is here by an example"
+                f"by {self._place(position, direction)}, the function has no derivative: {fault} (results are "
+                "times random factors). Check where it is smooth, and pin what the gradient is here by an example"
             )
         if quick.agrees:
             return quick
