@@ -1024,13 +1024,13 @@ class _GradWatched:
         if tensor is None:
             return self
         found = _GRAD.__get__(tensor)
-        if found is not None and tensor._recipe is LEAF and (trace := _tracing.get()) is not None:
+        if tensor._recipe is LEAF and (trace := _tracing.get()) is not None:
             trace.look_at_gradient(tensor, found)
         return found
 
     def __set__(self, tensor: Tensor, value: Any) -> None:
-        if value is None and tensor._recipe is LEAF and (trace := _tracing.get()) is not None:
-            trace.forget_gradient(tensor, grad_of(tensor))
+        if tensor._recipe is LEAF and (trace := _tracing.get()) is not None:
+            trace.set_gradient(tensor, grad_of(tensor), value)
         _GRAD.__set__(tensor, value)
 
 
@@ -1040,6 +1040,11 @@ def grad_of(tensor: Tensor) -> Any:
         return _GRAD.__get__(tensor)
     except AttributeError:
         return None
+
+
+def set_grad(tensor: Tensor, value: Any) -> None:
+    """``tensor.grad = value``, without a trace's being told."""
+    _GRAD.__set__(tensor, value)
 
 
 _GRAD: Any = Tensor.__dict__["grad"]  # the slot itself
@@ -1076,6 +1081,9 @@ def _plain_part(part: Any) -> Any:
     if isinstance(part, Tensor):
         return part.numpy() if tracing() is None else part
     _refuse_masked(part, operator.getitem)
+    if type(part) is np.ndarray and (trace := tracing()) is not None:
+        indices: Any = trace.index(part)
+        return indices
     array = np.array(part)
     return array if array.size or isinstance(part, np.ndarray) else array.astype(np.intp)
 
@@ -1228,6 +1236,7 @@ __all__ = [
     "no_grad",
     "recording",
     "run",
+    "set_grad",
     "tensor",
     "traced_by",
     "tracing",

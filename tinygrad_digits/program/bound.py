@@ -62,6 +62,8 @@ class Bound:
         """Make the program's memory, beside the arrays that its states have now."""
         self.trace.rest()
         self.arrays = [self._array_of(value, value.source) for value in self.source.states]
+        for value, array in zip(self.source.states, self.arrays, strict=True):
+            value.source.array = array if value.source.tensor is not None else None  # and not one of before
         self.run = self.instance(self.source.text, self.arrays)
         self.call = self._caller()
 
@@ -84,7 +86,7 @@ class Bound:
         assert tensor is not None
         others = tensor in self.trace.assigned and tensor._lent is not None
         if value in self.program.writes and (others or not tensor._array.flags.writeable):
-            tensor._array, tensor._lent = tensor._array.copy(), None  # as assigning its data does
+            tensor._array, tensor._lent = tensor._array.copy("K"), None  # as assigning its data does
         if slot.transposed and tensor._lent is None:
             tensor._array = np.asfortranarray(tensor._array)
         return tensor._array
@@ -92,9 +94,12 @@ class Bound:
     def again(self, *args: Any) -> Any:
         """Look at what the states' arrays are now, and run the program on them.
 
-        Mostly they have only a new version, as another program or an eager step has written to them.
+        Mostly they have only a new version, as another program or an eager step has written to them. If they lie in
+        another way than the program's views were made for, another program is wanted.
         """
         now = [self._array_of(value, value.source) for value in self.source.states]
+        if not all(_lies_as(value.source, array) for value, array in zip(self.source.states, now, strict=True)):
+            return MISS
         if all(map(_same_memory, now, self.arrays)):
             self._see(now)
         else:
@@ -129,6 +134,8 @@ class Bound:
             tests.append(f"{tensor}._recipe is {'LEAF' if slot.tensor._recipe is LEAF else None}")
             seen.append(f"{tensor}._array is v{i}")
             if value in self.program.writes:
+                if slot.tensor in self.trace.assigned:  # whoever has been lent the array since keeps it as it is
+                    seen.append(f"{tensor}._lent is None")
                 # If somebody has it now, because it was recorded, let there be a new version; one takes half a µs.
                 ran.append(f"if getrefcount(v{i}) != usual: {tensor}._array = v{i} = v{i}.view()")
         lent = [names(v.source.tensor) for v in self.program.writes if v.source.tensor is not None]
@@ -172,6 +179,7 @@ class Bound:
             if a is ARRAY:
                 value = next(inputs)
                 converted.append(f"if type(a{i}) is not ndarray: a{i} = bound.array(a{i})")
+                tests.append(f"a{i} is not MISS")
                 tests.append(f"a{i}.shape == {value.shape} and a{i}.dtype is {names(value.dtype)}")
                 passed.append(f"a{i}")
             elif isinstance(a, int | float | str | type(None)):
@@ -191,6 +199,7 @@ class Bound:
                 tests.append(texts[0] if answer else f"not {texts[0]}")
             else:
                 tests.append(f"{names(op)}({', '.join(texts)}) == {names(answer)}")
+        tests += [f"{names(p)}.grad is None" for p in self.trace.without]
         for p, (zeroed, _) in self.trace.gradients.items():
             if not zeroed and p not in self.program.gradients:
                 tests.append(f"({names(p)}.grad is None or bound.refuse_gradient({names(p)}))")
@@ -221,22 +230,25 @@ class Bound:
     @staticmethod
     def array(a: Any) -> Any:
         """The array of an argument."""
-        return a._now() if isinstance(a, Tensor) else np.asarray(a)
+        if isinstance(a, Tensor):
+            return MISS if a.requires_grad else a._now()
+        return np.asarray(a)
 
     @staticmethod
     def tensor(array: NDArray[Any]) -> Tensor:
         """A result, out of reach of the program."""
-        return _new(array.copy())
+        return _new(np.array(array))  # NumPy's scalars become arrays again
 
     def nested(self, found: Any) -> Any:
         """The results, nested as the step returns them."""
         arrays = iter(found)
-        return mapped(self.program.results, Value, lambda _: _new(next(arrays).copy()))
+        return mapped(self.program.results, Value, lambda _: self.tensor(next(arrays)))
 
     @staticmethod
     def leave(tensor: Tensor, g: NDArray[Any], added: bool) -> None:
         """Leave a gradient in its place."""
-        tensor.grad = g.copy() if not added or tensor.grad is None else tensor.grad + g
+        total = g if not added or tensor.grad is None else tensor.grad + g
+        tensor.grad = total if isinstance(total, Tensor) else np.array(total)
 
 
 USUAL = """
@@ -245,6 +257,11 @@ probe = held.array
 usual = getrefcount(probe)  # of an array that a tensor and this function's globals refer to
 del probe, held
 """
+
+
+def _lies_as(slot: Slot, array: NDArray[Any]) -> bool:
+    """Whether a tensor's array lies in memory as the one that a program's views were made for."""
+    return slot.array is None or slot.transposed or slot.array.strides == array.strides
 
 
 def _same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:

@@ -41,7 +41,7 @@ def within(index: Any, length: int) -> Any:
     low, high = extent(index)
     if index.size and (low < -length or high >= length):
         raise IndexError(f"index {high if high >= length else low} is out of bounds for {length} rows")
-    return index % length if low < 0 else index
+    return np.remainder(index, length, dtype=np.intp) if low < 0 else index
 
 
 def picked(x: Any, columns: Any) -> Any:

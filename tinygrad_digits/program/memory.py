@@ -255,8 +255,8 @@ def _samples(program: Program, lines: list[Line]) -> dict[Value, NDArray[Any]]:
                 sample[value] = value.source
             elif value.kind == "state":
                 slot = value.source
-                like = slot.tensor is not None and not slot.transposed
-                sample[value] = np.empty_like(slot.tensor._array) if like else np.empty(value.shape, value.dtype)
+                as_it_is = slot.array is not None and not slot.transposed
+                sample[value] = slot.array if as_it_is else np.empty(value.shape, value.dtype)
             else:
                 sample[value] = np.empty(value.shape, value.dtype)
         return sample[value]
@@ -271,7 +271,7 @@ def _samples(program: Program, lines: list[Line]) -> dict[Value, NDArray[Any]]:
             if viewed is not None:
                 sample[line.out] = viewed
         of(line.out)
-    for value in program.ends():
+    for value in (*program.writes, *program.ends()):
         of(value)
     return sample
 

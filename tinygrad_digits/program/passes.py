@@ -142,7 +142,7 @@ def _gathered(line: Line, emit: Any) -> Line | None:
         return _rows(line, emit, x, parts[0])
     if len(parts) == 2 == len(whole) == len(x.shape) and parts[0].shape == parts[1].shape and len(parts[0].shape) == 1:
         rows = parts[0].source
-        if parts[0].kind == "constant" and np.array_equal(rows, np.arange(x.shape[0])):
+        if parts[0].kind == "constant" and parts[0].own and np.array_equal(rows, np.arange(x.shape[0])):
             return Line(kernels.picked, (x, parts[1]), {}, line.out, line.note, line.errors)
     return None
 
@@ -477,7 +477,8 @@ def _moving_together(program: Program, state: Value, few: int) -> tuple[set[Valu
         for line in program.lines
         if line.op is np.matmul and line.args[1] is state and len(line.args[0].shape) == 2
     ]
-    wanted = state.source.transposed_now or (rows and max(rows) <= few and state.shape[0] >= MANY_COLUMNS)
+    lies_transposed = state.source.array is not None and state.source.array.flags.fnc
+    wanted = lies_transposed or (rows and max(rows) <= few and state.shape[0] >= MANY_COLUMNS)
     if not wanted or len(state.shape) != 2:
         return None
     made = {line.out: line for line in program.lines if line.out is not None}

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from .. import autodiff
 from ..autodiff import Op, describe, missing_rule, name
-from ..tensor import Frozen, Tensor, _explained, _new, grad_of, is_recording, recording
+from ..tensor import Frozen, Tensor, _explained, _new, grad_of, is_recording, recording, set_grad
 from .ir import Line, Program, Scalar, Value, mapped
 
 PACKAGE = str(Path(__file__).parents[1])
@@ -54,8 +54,8 @@ class Slot:
     key: str = ""
     template: Tensor | None = None
     transposed: bool = False
-    transposed_now: bool = False
-    """Whether it is a matrix that lies transposed in memory."""
+    array: NDArray[Any] | None = None
+    """Of a tensor: its array when the step was traced. The program is for others that lie in memory as it does."""
 
     def seen(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array as the program works with it."""
@@ -85,6 +85,8 @@ class Trace:
         self.guards: list[tuple[Any, tuple[Any, ...], Any]] = []
         self.modes: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
         self.gradients: dict[Tensor, tuple[bool, Any]] = {}  # whether zero_grad came first, and what was there
+        self.forgotten: set[Tensor] = set()  # their gradients, at any time
+        self.without: set[Tensor] = set()  # a gradient, when the step looked for one
         self.seen_gradients: set[Tensor] = set()
         self.used_gradients: set[Tensor] = set()  # by an optimizer
         self.inputs: list[Value] = []
@@ -110,7 +112,10 @@ class Trace:
         """A tensor was made of a copy of some data: of numbers that are written in the step, it is to be hoped."""
         if isinstance(data, np.ndarray):
             self._refuse_part(data)
-        self.values[id(tensor)] = self.constant(tensor._array, own=True)
+        if id(data) in self.outside:
+            self.values[id(tensor)] = self.value_of(self.apply(np.astype, (data, tensor.dtype), {}, tracked=False))
+        else:
+            self.values[id(tensor)] = self.constant(tensor._array, own=True)
         self.alive.append(tensor)
 
     def _refuse_part(self, array: NDArray[Any]) -> None:
@@ -127,6 +132,13 @@ class Trace:
                 f"{_where()}: the step takes a part, of shape {array.shape}, of an array from outside, and the program "
                 "would go on with this part for ever. Pass it as an argument, or index a Tensor by an argument"
             )
+
+    def index(self, array: NDArray[Any]) -> NDArray[Any]:
+        """An array that the step indexes by: one from outside as it is at each call, else a copy."""
+        if id(array) not in self.outside:
+            array = array.copy()
+            self.constant(array, own=True)
+        return array
 
     def constant(self, array: NDArray[Any], own: bool = False) -> Value:
         """An array from outside that is no state."""
@@ -150,8 +162,8 @@ class Trace:
                     "gradient: compute it in the step, or detach() it"
                 )
             array = tensor._now()
-            value = Value("state", array.shape, array.dtype, self.names.get(id(tensor), ""), Slot(tensor))
-            value.source.transposed_now = array.flags.fnc
+            slot = Slot(tensor, array=array)
+            value = Value("state", array.shape, array.dtype, self.names.get(id(tensor), ""), slot)
             self.states[tensor] = self.now[tensor] = value
             self.alive.append(tensor)
         return value
@@ -286,7 +298,7 @@ class Trace:
                 before = grad_of(node)
                 self.gradients.setdefault(node, (False, before))
                 self.value_of(g).name = f"d_{self.names.get(id(node), 'x')}"
-                node.grad = g if before is None or id(before) not in self.values else before + g
+                set_grad(node, g if before is None or id(before) not in self.values else before + g)
         self.note = outer
 
     def detached(self, tensor: Tensor) -> Tensor:
@@ -321,12 +333,22 @@ class Trace:
             "from the step and look at it outside"
         )
 
-    def forget_gradient(self, tensor: Tensor, old: Any) -> None:
-        """``tensor.grad = None``."""
+    def set_gradient(self, tensor: Tensor, old: Any, new: Any) -> None:
+        """``tensor.grad = new``, which may be None: what was there is forgotten."""
+        if new is not None and id(new) not in self.values:
+            raise CompileError(
+                f"{_where()}: the step sets a gradient to a {type(new).__name__} that it has not computed: set it to a "
+                "Tensor of the step's, or to None"
+            )
         self.gradients.setdefault(tensor, (True, old))
+        self.forgotten.add(tensor)
 
     def look_at_gradient(self, tensor: Tensor, g: Any) -> None:
         """``tensor.grad``: it must be what the step has computed, and that only."""
+        if g is None:
+            if tensor not in self.gradients:
+                self.without.add(tensor)
+            return
         if id(g) not in self.values:
             raise CompileError(
                 f"{_where()}: the step uses a gradient that was computed outside of it: call backward() in the step"
@@ -365,6 +387,7 @@ class Trace:
 
     def groups(self, groups: list[dict[str, Any]]) -> list[Any]:
         """An optimizer's groups, whose settings are looked up at each call."""
+        self.guards.append((len, (groups,), len(groups)))
         return [Group(self, group) for group in groups]
 
     def slots(self, slots: list[Any], scratch_arrays: int) -> list[Any]:
@@ -395,7 +418,7 @@ class Trace:
         gradients = {}
         for p, (zeroed, _) in self.gradients.items():
             if isinstance(p.grad, Tensor) and id(p.grad) in self.values and p not in self.used_gradients:
-                gradients[p] = self.value_of(p.grad), not zeroed
+                gradients[p] = self.value_of(p.grad), not zeroed and p not in self.forgotten
         return Program(self.inputs, self.lines, results, writes, gradients)
 
     def array_of(self, value: Value) -> NDArray[Any]:
