@@ -145,6 +145,15 @@ def a_copy_of_an_array_from_outside(compiled):
     yield (run(),)
 
 
+def labels_from_outside(compiled):
+    w, labels = weights(4, 3), np.array([0, 1, 2, 0])
+    losses = tg.nn.cross_entropy, lambda x, y: tg.nn.cross_entropy(x, y, label_smoothing=0.1), tg.nn.hinge_loss
+    runs = [compiled(lambda loss=loss: loss(w * 1, labels)) for loss in losses]
+    yield [run() for run in runs]
+    labels[:] = 2
+    yield [run() for run in runs]
+
+
 def indices_of_few_bits(compiled):
     w = weights(200, 3)
     run = compiled(lambda i: np.sum(w[i]))
@@ -180,7 +189,7 @@ DONE = [data_that_lies_otherwise, data_that_lies_transposed_at_first, data_that_
 DONE += [weights_that_another_step_transposes, gradients_forgotten_in_between, gradients_that_the_step_sets]
 DONE += [gradients_that_the_step_sets_and_leaves, gradients_of_one_number, results_of_one_number]
 DONE += [parameters_given_to_the_optimizer_later, indices_from_outside, a_copy_of_an_array_from_outside]
-DONE += [indices_of_few_bits, data_that_is_only_written, data_lent_and_then_assigned]
+DONE += [labels_from_outside, indices_of_few_bits, data_that_is_only_written, data_lent_and_then_assigned]
 
 
 @pytest.mark.parametrize("done", DONE, ids=lambda done: done.__name__)

@@ -350,7 +350,7 @@ def _with_labels(loss: str, outputs: ArrayLike | Tensor, labels: ArrayLike | Ten
     """A network's outputs for each class, and the labels as they are now, out of reach of later changes."""
     x = asarray(outputs)
     y: Any
-    y = labels if isinstance(labels, Tensor) and tracing() is not None else np.array(_plain(labels))
+    y = asarray(labels) if tracing() is not None else np.array(_plain(labels))
     if y.dtype.kind not in "iu":
         raise TypeError(
             f"{loss} needs integer labels, and got dtype {y.dtype}. For one-hot rows, give their np.argmax(…, axis=1)"
