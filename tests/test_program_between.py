@@ -239,3 +239,18 @@ def test_an_argument_that_requires_a_gradient_later_is_refused():
     step(X)
     with pytest.raises(tg.CompileError, match="requires a gradient, as x"):
         step(weights(12))
+
+
+def test_an_argument_in_the_memory_of_what_the_step_changes_is_refused():
+    w, memory = weights(12), normal(24)
+    v = tg.asarray(memory[::2], requires_grad=True)
+    step, _ = trained(tg.compile, lambda x: w * v * x, [w, v])
+    held = w.data
+    step(X)
+    for x in (held, held[::-1], memory[::2], memory[6:18]):
+        before = w.numpy(), v.numpy()
+        with pytest.raises(RuntimeError, match="changes, as x: give it a copy"):
+            step(x)
+        np.testing.assert_array_equal([w.numpy(), v.numpy()], before)
+    step(memory[1::2])
+    step(held.copy())

@@ -139,8 +139,11 @@ class Bound:
                 # If somebody has it now, because it was recorded, let there be a new version; one takes half a µs.
                 ran.append(f"if getrefcount(v{i}) != usual: {tensor}._array = v{i} = v{i}.view()")
         lent = [names(v.source.tensor) for v in self.program.writes if v.source.tensor is not None]
+        hands: list[str] = []  # what is to be done if somebody else holds an array that the program writes to
         if lent:
-            ran.append(f"if not ({' and '.join(f'{t}._lent is None' for t in lent)}): bound.lent()")
+            test = f"if not ({' and '.join(f'{t}._lent is None' for t in lent)}):"
+            hands = [f"{test} bound.refuse_shared({', '.join(passed)})"] if passed else []
+            ran.append(f"{test} bound.lent()")
         for count in self.trace.counts.values():
             assert count.place is not None
             ran.append(f"{names(count.place[0])}[{count.place[1]!r}] = {_number(count, names)}")
@@ -160,6 +163,7 @@ class Bound:
                 else []
             ),
             *([f"    bound.compared({', '.join(arguments)})"] if self.compared else []),
+            *(f"    {text}" for text in hands),
             f"    found = run({', '.join(passed)})",
             *(f"    {text}" for text in ran),
             f"    return {self._returned(results)}",
@@ -219,6 +223,19 @@ class Bound:
             tensor = value.source.tensor
             if tensor is not None and tensor._lent is not None:
                 tensor._lent = tensor._array.tobytes()
+
+    def refuse_shared(self, *arrays: NDArray[Any]) -> None:
+        """Complain of an argument in the memory of a tensor that the program writes to while it may still be read."""
+        for value in self.program.writes:
+            tensor = value.source.tensor
+            if tensor is None or tensor._lent is None:
+                continue
+            for given, array in zip(self.program.inputs, arrays, strict=True):
+                if np.shares_memory(array, tensor._array):
+                    raise RuntimeError(
+                        f"{self.title} was given an array that shares its memory with a tensor of shape {tensor.shape} "
+                        f"that it changes, as {given.name}: give it a copy"
+                    )
 
     def refuse_gradient(self, tensor: Tensor) -> None:
         """Complain of a gradient that would have to be added to."""
