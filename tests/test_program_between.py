@@ -254,3 +254,17 @@ def test_an_argument_in_the_memory_of_what_the_step_changes_is_refused():
         np.testing.assert_array_equal([w.numpy(), v.numpy()], before)
     step(memory[1::2])
     step(held.copy())
+
+
+def test_tensors_that_share_memory_are_refused_if_one_is_changed():
+    memory = normal(12)
+    w, v = tg.asarray(memory, requires_grad=True), tg.asarray(memory)
+    step, _ = trained(tg.compile, lambda x: w * v * x, [w])
+    before = memory.copy()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"shares its memory: make one of them with tg\.tensor"):
+            step(X)
+        np.testing.assert_array_equal(memory, before)
+    assert tg.compile(lambda: np.sum(w * v))().item() == np.sum(memory**2)
+    w.data = memory.copy()
+    step(X)

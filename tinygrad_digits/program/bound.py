@@ -61,11 +61,25 @@ class Bound:
     def bind(self) -> None:
         """Make the program's memory, beside the arrays that its states have now."""
         self.trace.rest()
-        self.arrays = [self._array_of(value, value.source) for value in self.source.states]
+        arrays = [self._array_of(value, value.source) for value in self.source.states]
+        self._refuse_twins(arrays)
+        self.arrays = arrays
         for value, array in zip(self.source.states, self.arrays, strict=True):
             value.source.array = array if value.source.tensor is not None else None  # and not one of before
         self.run = self.instance(self.source.text, self.arrays)
         self.call = self._caller()
+
+    def _refuse_twins(self, arrays: list[NDArray[Any]]) -> None:
+        """Complain of a tensor that changes and whose memory another shares: a program has each in its own."""
+        both = zip(self.source.states, arrays, strict=True)
+        lent = [(v, array) for v, array in both if (t := v.source.tensor) is not None and t._lent is not None]
+        for value, array in lent:
+            for other, its in lent:
+                if value in self.program.writes and other is not value and np.shares_memory(array, its):
+                    raise RuntimeError(
+                        f"{self.title} changes a tensor of shape {array.shape}, and another that it uses, of shape "
+                        f"{its.shape}, shares its memory: make one of them with tg.tensor, which copies"
+                    )
 
     def instance(self, text: str, arrays: list[NDArray[Any]], **more: Any) -> Callable[..., Any]:
         """The function that a source defines, over memory of its own and the arrays of states."""
