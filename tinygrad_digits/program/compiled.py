@@ -42,7 +42,8 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
     step : callable
         What to compile: it may compute a loss, call ``backward()``, and have optimizers take a step, or only some of
         that. It must not branch on values, nor change anything beside Tensors and optimizers: Python code runs at the
-        first call only. What it returns are Tensors, in tuples, lists and dicts, or None.
+        first call only, and so does NumPy where no Tensor is involved: pass it what changes, as arguments. What it
+        returns are Tensors, in tuples, lists and dicts, or None.
     debug : bool
         Run the step beside the program at each call, and raise at the first line whose values differ.
     passes : mapping of str to callable

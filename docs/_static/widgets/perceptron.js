@@ -46,7 +46,7 @@
       const points = INPUTS.map((input, i) => {
         const [x, y] = at(input);
         return `<circle cx="${x}" cy="${y}" r="9" fill="${wanted[i] ? "var(--ink)" : "var(--card)"}" stroke="var(--ink)" stroke-width="1.5"/>
-          <text x="${x + 14}" y="${y + 5}" font-size="14">${outputs[i] === wanted[i] ? "" : "wrong"}</text>`;
+          <text x="${x + (input[0] ? -14 : 14)}" y="${y + 5}" font-size="14" text-anchor="${input[0] ? "end" : "start"}">${outputs[i] === wanted[i] ? "" : "wrong"}</text>`;
       });
       svg.innerHTML = `<polygon points="${side(sum)}" fill="var(--blue)" opacity="0.3"/>
         <rect width="${SIDE}" height="${SIDE}" fill="none" stroke="var(--line)" stroke-width="2"/>${points.join("")}`;
