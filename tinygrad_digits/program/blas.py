@@ -45,6 +45,7 @@ def bound_gemm(c: Array, a: Array | None, b: Array | None) -> Callable[..., None
     order = BY_COLUMNS if c.strides[0] == c.itemsize != c.strides[1] else BY_ROWS
     routine, laid, (by, times) = _routine("gemm", c.dtype), _laid(c, order), _numbers(c)
     free = [i for i, x in enumerate((a, b)) if x is None]
+    # as the routine takes them: order; forms of a and b; m, n, k; alpha; a, its step, b, its step; beta; c, its step
     arguments: list[Any] = [order, PLAIN, PLAIN, *map(ctypes.c_int64, (*c.shape, 0)), by, *[None] * 4, times, *laid[1:]]
     operands: list[Any] = [a, b]
 
