@@ -39,6 +39,7 @@ class Source:
         self.program, self.plan = program, plan
         self.names: dict[Any, str] = {}
         self.taken: set[str] = {"np", "step", "memory", "states", "program"}
+        self.counts: dict[str, int] = {}  # how often a name has been wanted
         self.objects: dict[str, Any] = {"np": np}
         self.head: list[str] = []
         self.bindings: list[str] = []
@@ -97,10 +98,11 @@ class Source:
         wanted = re.sub(r"\W+", "_", wanted).strip("_") or "x"
         if wanted[0].isdigit() or keyword.iskeyword(wanted):
             wanted = f"_{wanted}"
-        found, n = wanted, 1
+        found, n = wanted, self.counts.get(wanted, 1)
         while found in self.taken:
             n += 1
             found = f"{wanted}_{n}"
+        self.counts[wanted] = n
         self.taken.add(found)
         return found
 

@@ -108,6 +108,7 @@ class _Planner:
                 for value in map(self.root, line.reads()):
                     self.last[value] = max(self.last[value], self.last.get(line.out, -1))
         self.place: dict[Value, Buffer] = {}
+        self.until: dict[Buffer, int] = {}  # the line that reads something in a buffer last
         self.buffers: list[Buffer] = []
         self.free: list[Buffer] = []
 
@@ -128,6 +129,7 @@ class _Planner:
                     self.buffers.append(buffer)
                 self.place[out] = buffer
                 buffer.values.append(out)
+                self.until[buffer] = max(self.until.get(buffer, -1), self.last.get(out, -1))
             for value in {*map(self.root, line.reads()), *values_in(out)}:
                 self._release(value, position)
         copies = [
@@ -157,7 +159,7 @@ class _Planner:
         buffer = self.place.get(value)
         if buffer is None or buffer.state is not None or buffer in self.free:
             return
-        if all(self.last.get(v, -1) <= position for v in buffer.values):
+        if self.until[buffer] <= position:
             self.free.append(buffer)
 
     def _may_be_written_over(self, a: Any, line: Line, position: int) -> bool:
@@ -169,9 +171,7 @@ class _Planner:
             return False
         if a.shape != out.shape or a.dtype != out.dtype or owner.nbytes != out.nbytes:
             return False
-        if not self.sample[a].flags.c_contiguous or any(
-            self.last.get(v, -1) > position for v in self.place[owner].values
-        ):
+        if not self.sample[a].flags.c_contiguous or self.until[self.place[owner]] > position:
             return False
         return all(self.root(b) is not owner or b is a for b in line.reads())
 
