@@ -169,10 +169,18 @@ def test_places_are_tested_by_what_they_are():
     numbers = [1.0, 2.0]
     assert Place(numbers, 1, 2.0).test("o", "v") == "len(o) == 2 and o[1] == v"
     assert Place({}, "net", numbers).test("o", "v") == "o.get('net') is v"
+    assert Place({}, "floor", np.nan).test("o", "v") == "o.get('floor') is v"
     (place,), things = found_by(step := lambda: numbers, [5])
     assert place.test("o", "v") == "o.cell_contents is v"
     assert [id(thing) for thing in things] == [id(numbers), id(step), id(5)]
     assert found_by(np.add, []) == ([], [np.add])
+
+
+def test_a_number_that_is_nan_may_be_found_and_passed():
+    w, floor = tg.tensor([1.0, -1.0], requires_grad=True), np.nan
+    step = tg.compile(lambda x, bottom: np.where(x > 0, w * x, floor) + np.where(x > 0, 0.0, bottom))
+    for _ in range(2):
+        np.testing.assert_array_equal(step(np.array([2.0, -2.0]), np.nan), [2, np.nan])
 
 
 def test_steps_may_be_compiled_in_several_threads_at_once():

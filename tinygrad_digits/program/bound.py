@@ -200,7 +200,7 @@ class Bound:
                 tests.append(f"a{i} is not MISS")
                 tests.append(f"a{i}.shape == {value.shape} and a{i}.dtype is {names(value.dtype)}")
                 passed.append(f"a{i}")
-            elif isinstance(a, int | float | str | type(None)):
+            elif isinstance(a, int | float | str | type(None)) and a == a:
                 tests.append(f"type(a{i}) is {names(type(a))} and a{i} == {names(a)}")
             else:
                 tests.append(f"a{i} is {names(a)}")

@@ -36,7 +36,7 @@ class Place:
 
     def test(self, owner: str, value: str) -> str:
         """An expression that tells whether the same is there, given names for the owner and for what was there."""
-        same = "==" if isinstance(self.value, PLAIN) else "is"
+        same = "==" if isinstance(self.value, PLAIN) and self.value == self.value else "is"  # NaN equals nothing
         if isinstance(self.owner, CellType):
             return f"{owner}.cell_contents {same} {value}"
         if isinstance(self.owner, list):
