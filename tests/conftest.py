@@ -44,7 +44,7 @@ def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: python -m pip install playwright")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not chromium:
-        pytest.skip("no Chromium on this machine")
+        pytest.skip("needs the system's Chromium: apt-get install chromium, or Google Chrome")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", *quiet])
