@@ -68,7 +68,7 @@ FLIPPED = {
     ast.NotEq: (ast.Eq,),
 }
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
-COMMUTATIVE = {"min", "max", "minimum", "maximum", "multiply", "hypot", "convolve", "not_equal", "result_type"}
+COMMUTATIVE = {"min", "max", "minimum", "maximum", "multiply", "hypot", "convolve", "not_equal", "result_type", "gcd"}
 COMMUTATIVE |= {"broadcast_shapes", "joint_shape", "clip"}  # clip, as min(max(x, low), high)
 
 EQUIVALENT: dict[tuple[str, str], str] = {
@@ -77,22 +77,23 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "means_of_products(g, out, axis) → means_of_products(out, g, axis)",
     ): "factors commute",
     ("elementwise: finite", "0 → 1"): "exp(-inf) is 0 whatever finite number is taken from -inf",
-    ("convolution: to_images_into", "3 → 4"): "how much is done at a time",
-    ("convolution: to_largest_into", "top.size * prod(size) → top.size"): "zeros that are written over only take time",
+    ("convolution: to_images_into", "width * channels → width"): "how much is done at a time",
+    ("convolution: to_images_into", "width * channels → channels"): "how much is done at a time",
+    ("convolution: to_images_into", "2 → 3"): "how much is done at a time",
+    ("convolution: meeting", "lambda p: (p % apart, p) → lambda p: 2 * (p % apart, p)"): "the order is the same",
     (
-        "convolution: to_largest_into",
-        "top.size * prod(size) → prod(size)",
-    ): "zeros that are written over only take time",
-    (
-        "convolution: to_largest_into",
-        "top.size * prod(size) → top.size / prod(size)",
-    ): "zeros that are written over only take time",
-    ("convolution: to_largest_into", "k <= s → k < s"): "adding to zeros is only slower",
-    (
-        "convolution: to_largest_into",
-        "np.multiply(tie, share, out=product) → np.multiply(tie, share)",
-    ): "in memory of its own",
-    ("convolution: to_largest_into", "3 → 4"): "only the first two numbers are used",
+        "convolution: meeting",
+        "lambda k: (k % (stride // common), -k) → lambda k: 2 * (k % (stride // common), -k)",
+    ): "the order is the same",
+    ("convolution: meeting", "0 → 1"): "where no lines begin",
+    ("convolution: blocks", "1 → 2"): "how much is done at a time",
+    ("convolution: blocks", "2 → 3"): "how much is done at a time",
+    ("convolution: to_largest_into", "top.size * prod(size) → top.size"): "the other way is only slower",
+    ("convolution: to_largest_into", "top.size * prod(size) → prod(size)"): "the other way is only slower",
+    ("convolution: to_largest_into", "top.size * prod(size) → top.size / prod(size)"): "the other way is only slower",
+    ("convolution: to_taps", "np.multiply(tie, share, out=product) → np.multiply(tie, share)"): "in memory of its own",
+    ("convolution: to_taps", "3 → 4"): "only the first two numbers are used",
+    ("convolution: shared", "np.divide(g, count, out=share) → np.divide(g, count)"): "in memory of its own",
     ("convolution: to_windows_into", "3 → 4"): "only the first two numbers are used",
     ("convolution: combine", "3 → 4"): "only the first two numbers are used",
     (

@@ -224,7 +224,8 @@ def test_blocks_hold_every_window_once_and_as_many_as_fit(shape):
         assert np.all(count == 1)
         most = np.size(count[found[0]])
         assert most <= size or most == line
-        assert most + (image if size >= image else line) > min(size, count.size)
+        least = size if size < image else (min(size, count.size) - image) / 2  # for there to be an even number
+        assert most + (image if size >= image else line) > least
 
 
 def test_long_lines_of_windows_are_laid_out_as_they_lie_and_short_ones_transposed():
@@ -266,22 +267,26 @@ def test_threads_see_what_numpy_is_told_and_pass_on_errors(monkeypatch):
             tg.conv2d(x, np.full((2, 2, 1, 1), 1e300))
 
 
-def test_blocks_of_the_same_images_are_added_up_by_one_thread(monkeypatch):
-    """Their lines overlap: two threads could lose what one of them adds."""
-    seen = []
-    monkeypatch.setattr(convolution, "BLOCK", 40)
-    monkeypatch.setattr(convolution, "each", lambda function, items: seen.extend(map(list, items)))
-    g, weight = np.ones((3, 6, 4, 2)), np.ones((3, 2, 2, 2))
-    convolution.to_images(g, weight, shape=(3, 8, 5, 2), stride=(1, 1), dilation=(1, 1))
-    images = [{(part.start, part.stop) for part, _ in group} for group in seen]
-    assert images == [{(0, 1)}, {(1, 2)}, {(2, 3)}]
-    assert min(map(len, seen)) > 1
+def test_many_images_are_an_even_number_of_blocks_for_two_threads(monkeypatch):
+    monkeypatch.setattr(convolution, "BLOCK", 30)
+    assert convolution.shares(np.empty((0, 2, 5, 1))) == []
+    assert convolution.shares(np.empty((3, 2, 5, 1))) == [slice(0, 3)]
+    assert convolution.shares(np.empty((4, 2, 5, 1))) == [slice(0, 2), slice(2, 4)]
+    assert convolution.shares(np.empty((7, 2, 5, 1))) == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)]
 
 
-def test_threads_have_a_share_of_the_images_each():
-    assert convolution.shares(1) == [slice(0, 1)]
-    assert convolution.shares(7) == [slice(0, 7)]
-    with convolution.image_threads(3):
-        assert convolution.shares(0) == []
-        assert convolution.shares(1) == [slice(0, 1)]
-        assert convolution.shares(7) == [slice(0, 3), slice(3, 6), slice(6, 9)]
+@pytest.mark.parametrize(
+    ("lines", "kernel", "stride", "dilation"),
+    [(9, 3, 1, 1), (12, 3, 2, 1), (12, 3, 1, 2), (33, 3, 2, 2), (45, 4, 6, 4), (9, 2, 4, 3)],
+)
+def test_lines_of_a_kernel_meet_an_images_lines_side_by_side(lines, kernel, stride, dilation):
+    places = (lines - dilation * (kernel - 1) - 1) // stride + 1
+    apart, kernel_order, found = convolution.meeting(lines, places, kernel, stride, dilation)
+    order = [p for first in range(apart) for p in range(first, places, apart)]
+    assert sorted(kernel_order) == list(range(kernel))
+    pairs = {(p * stride + k * dilation, p, k) for p in range(places) for k in range(kernel)}
+    assert pairs == {
+        (line, p, k)
+        for line, (of_places, of_kernel) in enumerate(found)
+        for p, k in zip(order[of_places], kernel_order[of_kernel], strict=True)
+    }

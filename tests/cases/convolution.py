@@ -261,5 +261,18 @@ kinks = [
     ("max_pool2d: padding is never the largest", pooled(2, 1, 1), [[[-5.0]]], [[[4]]]),
     ("max_pool2d: more ties than a byte counts", pooled(16), [np.zeros((16, 16))], [np.full((16, 16), 1 / 256)]),
     ("max_pool2d: with NaN", pooled((1, 2)), [[[NAN, 1.0, 2.0, 3.0]]], [[[NAN, NAN, 0, 1]]]),
+    ("max_pool2d: NaN in windows that overlap", pooled((1, 2), 1), [[[NAN, 1.0, 2.0]]], [[[NAN, NAN, 1]]]),
+    (
+        "max_pool2d: NaN that counts for nothing",
+        lambda x: 0 * pooled(2)(x),
+        [[[NAN, 1.0], [2.0, 3.0]]],
+        [[[NAN] * 2] * 2],
+    ),
+    (
+        "max_pool2d: as many pixels in two windows as in none",
+        pooled((2, 3), (1, 3)),
+        [[[1.0, 2.0, 0.0, 9.0], [0.0, 3.0, 1.0, 9.0], [0.0, 1.0, 2.0, 9.0]]],
+        [[[0, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]]],
+    ),
     ("max_pool2d: what is left over", pooled(1, 2), [[[1.0, 2.0], [3.0, 4.0]]], [[[1, 0], [0, 0]]]),
 ]

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from itertools import groupby
-from math import prod
-from operator import index, itemgetter
+from functools import lru_cache
+from math import gcd, prod
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -220,7 +220,8 @@ def to_weight_into(out, x, g, *, kernel, stride, dilation):
 def to_images(g, weight, *, shape, stride, dilation):
     """The way back to the images: what each sum is given goes, weighted, to its window; where they overlap, it adds up.
 
-    Lines of the kernel are added up first, and then its pixels: one loop over both takes twice as long.
+    What a line of an image gets from all lines of places whose windows reach it is one product of matrices; then pixels
+    are added up along the line.
     """
     dtype = np.result_type(g, weight)
     return filled(to_images_into, shape, dtype, g, weight, shape=shape, stride=stride, dilation=dilation)
@@ -228,30 +229,59 @@ def to_images(g, weight, *, shape, stride, dilation):
 
 def to_images_into(x, g, weight, *, shape, stride, dilation):
     """`to_images`, in an array that is there."""
-    (height, width, channels), (down, right), (high, wide) = weight.shape[:3], stride, dilation
+    (down, right), (high, wide), (height, width, channels, filters) = stride, dilation, weight.shape
+    places, across = g.shape[1:3]
+    apart, kernel_order, meetings = meeting(shape[1], places, height, down, high)
+    matrix = scratch("matrix", (height, filters, width, channels), x.dtype)
+    for line, k in zip(matrix, kernel_order, strict=True):
+        np.copyto(line, weight[k].transpose(2, 0, 1))
+    matrix = matrix.reshape(height * filters, width * channels)
     x.fill(0)
 
-    def add(images, lines):
-        piece = g[images, lines]
-        n, below, across = piece.shape[:3]
-        wider = scratch("wider", (n, (below - 1) * down + (height - 1) * high + 1, across, width, channels), x.dtype)
-        wider.fill(0)
-        part = scratch("part", (n * below * across, width * channels), x.dtype)
-        for i in range(height):
-            np.matmul(rows(piece), weight[i].reshape(width * channels, -1).T, out=part)
-            reached = wider[:, every(i * high, below, down)]
-            np.add(reached, part.reshape(reached.shape), out=reached)
-        target = x[images, lines.start * down :][:, : wider.shape[1]]
+    def add(block):
+        piece, target = g[block[0]], x[block]
+        n, lines = target.shape[:2]
+        given = scratch("given", (n, across, places, filters), x.dtype)
+        first = 0
+        for some in (piece[:, i::apart] for i in range(min(apart, places))):
+            np.copyto(given[:, :, first : first + some.shape[1]], some.transpose(0, 2, 1, 3))
+            first += some.shape[1]
+        given = given.reshape(n * across, places * filters)
+        columns = scratch("columns", (lines, n * across, width * channels), x.dtype)
+        for column, (of_given, of_matrix) in zip(columns, meetings[block[1]], strict=True):
+            np.matmul(given[:, times(of_given, filters)], matrix[times(of_matrix, filters)], out=column)
+        seen = columns.reshape(lines, n, across, width, channels).transpose(3, 1, 0, 2, 4)
         for j in range(width):
             pixels = target[:, :, every(j * wide, across, right)]
-            np.add(pixels, wider[:, :, :, j], out=pixels)
+            np.add(pixels, seen[j], out=pixels)
 
-    def add_all(parts):  # of the same images, whose lines may overlap
-        for part in parts:
-            add(*part)
+    each(add, blocks((*shape[:2], across, max(width * channels, filters))))
 
-    parts = groupby(blocks((*g.shape[:3], *weight.shape[:3])), key=itemgetter(0))
-    each(add_all, [list(group) for _, group in parts])
+
+@lru_cache
+def meeting(lines, places, kernel, stride, dilation):
+    """Which lines of a kernel, put at which lines of places, meet each line of an image.
+
+    Those that meet lie side by side when the lines of places are in the order 0, a, 2a, …, 1, 1 + a, …. Returns this a;
+    an order of the kernel's lines; and for each line of an image, which part of either order meets there.
+    """
+    common = gcd(stride, dilation)
+    apart = dilation // common
+    order = sorted(range(places), key=lambda p: (p % apart, p))
+    kernel_order = sorted(range(kernel), key=lambda k: (k % (stride // common), -k))
+    found = []
+    for line in range(lines):
+        before = [line - p * stride for p in order]
+        met = [i for i, n in enumerate(before) if n % dilation == 0 and 0 <= n // dilation < kernel]
+        i = met[0] if met else 0
+        j = kernel_order.index(before[i] // dilation) if met else 0
+        found.append((slice(i, i + len(met)), slice(j, j + len(met))))
+    return apart, kernel_order, found
+
+
+def times(part, n):
+    """A slice of as many numbers for each of its places."""
+    return slice(part.start * n, part.stop * n)
 
 
 def every(start, count, step):
@@ -270,8 +300,10 @@ def windows(x, kernel, stride, dilation):
 def blocks(shape):
     """Cut windows into blocks of some images, or of some lines of one image: the indices of each."""
     n, height = shape[:2]
-    lines = max(BLOCK // prod(shape[2:]), 1)
+    lines = max(BLOCK // max(prod(shape[2:]), 1), 1)
     images, lines = max(lines // height, 1), min(lines, height)
+    if images < n:  # an even number of blocks, for two threads to have as many
+        images = -(-n // (-(-n // images // 2) * 2))
     for i in range(0, n, images):
         for j in range(0, height, lines):
             yield slice(i, i + images), slice(j, j + lines)
@@ -396,33 +428,26 @@ def taps(places, size, stride):
 def combine(out, x, size, stride, function):
     """What a ufunc makes of the pixels of each window: of its lines first, then across."""
     places = out.shape[1:3]
-
-    def fill(images):
-        lines, found = x[images], out[images]
-        if size[0] > 1:
-            first, *others = (lines[:, every(i, places[0], stride[0])] for i in range(size[0]))
-            lines = scratch("lines", first.shape, out.dtype)
-            function(first, others[0], out=lines)
-            for other in others[1:]:
-                function(lines, other, out=lines)
-        else:
-            lines = lines[:, every(0, places[0], stride[0])]
-        first, *others = (lines[:, :, every(j, places[1], stride[1])] for j in range(size[1]))
-        if not others:
-            np.copyto(found, first)
-            return
-        function(first, others[0], out=found)
+    if size[0] > 1:
+        first, *others = (x[:, every(i, places[0], stride[0])] for i in range(size[0]))
+        lines = scratch("lines", first.shape, out.dtype)
+        function(first, others[0], out=lines)
         for other in others[1:]:
-            function(found, other, out=found)
+            function(lines, other, out=lines)
+    else:
+        lines = x[:, every(0, places[0], stride[0])]
+    first, *others = (lines[:, :, every(j, places[1], stride[1])] for j in range(size[1]))
+    if not others:
+        np.copyto(out, first)
+        return
+    function(first, others[0], out=out)
+    for other in others[1:]:
+        function(out, other, out=out)
 
-    each(fill, shares(len(x)))
 
-
-def shares(count):
-    """Cut so many images into a share for each thread: the slices."""
-    pool = _pool.get()
-    step = max(-(-count // (pool._max_workers if pool else 1)), 1)
-    return [slice(i, i + step) for i in range(0, count, step)]
+def shares(x):
+    """Cut images into pieces that stay in cache: the slices."""
+    return [images for images, _ in blocks((len(x), 1, prod(x.shape[1:])))]
 
 
 def pooled_shape(x, size, stride):
@@ -439,7 +464,7 @@ def largest(x, *, size, stride):
 
 def largest_into(out, x, *, size, stride):
     """`largest`, in an array that is there."""
-    combine(out, x, size, stride, np.maximum)
+    each(lambda images: combine(out[images], x[images], size, stride, np.maximum), shares(x))
 
 
 @primitive
@@ -450,27 +475,55 @@ def to_largest(g, x, top, *, size, stride):
 
 def to_largest_into(back, g, x, top, *, size, stride):
     """`to_largest`, in an array that is there."""
-    pixels = list(taps(top.shape[1:3], size, stride))
-    apart = all(k <= s for k, s in zip(size, stride, strict=True))
-    if not (apart and back.size == top.size * prod(size)):
+    tiled = size == stride and back.size == top.size * prod(size) and all(a.flags.c_contiguous for a in (back, x))
+    if not tiled:
         back.fill(0)  # there are pixels in no window, or in several
+    share_out = to_tiles if tiled else to_taps
+    each(lambda images: share_out(back[images], g[images], x[images], top[images], size, stride), shares(x))
 
-    def share_out(images):
-        seen, most, target = x[images], top[images], back[images]
-        ties = scratch("ties", (len(pixels), *most.shape), bool)
+
+def to_taps(back, g, x, top, size, stride):
+    """Add to each pixel what it gets of its windows."""
+    pixels = list(taps(top.shape[1:3], size, stride))
+    ties = scratch("ties", (len(pixels), *top.shape), bool)
+    for tie, tap in zip(ties, pixels, strict=True):
+        np.equal(x[tap], top, out=tie)
+    share = shared(g, tie_count(ties))
+    product = scratch("product", top.shape, g.dtype)
+    with np.errstate(invalid="ignore"):
         for tie, tap in zip(ties, pixels, strict=True):
-            np.equal(seen[tap], most, out=tie)
-        share = scratch("share", most.shape, g.dtype)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a window with NaN has no ties, and passes on NaN
-            np.divide(g[images], tie_count(ties), out=share)
-            product = scratch("product", most.shape, g.dtype)
-            for tie, tap in zip(ties, pixels, strict=True):
-                if apart:  # adding would take 1.4 times as long
-                    np.multiply(tie, share, out=target[tap])
-                else:
-                    np.add(target[tap], np.multiply(tie, share, out=product), out=target[tap])
+            np.add(back[tap], np.multiply(tie, share, out=product), out=back[tap])
 
-    each(share_out, shares(len(x)))
+
+def to_tiles(back, g, x, top, size, stride):
+    """Write to each pixel what it gets of its window, where windows lie side by side, and all pixels are in one.
+
+    Whole lines of the images are gone through at a time, which takes two thirds of the time: loops over the channels
+    alone are short.
+    """
+    n, below, across, channels = top.shape
+    lines, wide = (n, below, size[0], across * size[1] * channels), (n, below, across, size[1], channels)
+
+    def widened(a):
+        wider = scratch("wider", wide, a.dtype)
+        np.copyto(wider, a[:, :, :, None])
+        return wider.reshape(n, below, 1, lines[-1])
+
+    ties = scratch("ties", x.shape, bool)
+    np.equal(x.reshape(lines), widened(top), out=ties.reshape(lines))
+    if np.count_nonzero(ties) != top.size or np.isnan(np.min(top, initial=np.inf)):  # else each window has one
+        count = scratch("count", top.shape, np.min_scalar_type(prod(size)))
+        combine(count, ties.view(np.uint8), size, stride, np.add)
+        g = shared(g, count)
+    with np.errstate(invalid="ignore"):
+        np.multiply(ties.reshape(lines), widened(g), out=back.reshape(lines))
+
+
+def shared(g, count):
+    """What each of so many pixels that tie gets of a window's. One with NaN has no ties, and passes on NaN."""
+    share = scratch("share", g.shape, g.dtype)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(g, count, out=share)
 
 
 def tie_count(ties):
@@ -498,7 +551,8 @@ def window_sums(x, *, size, stride):
 
 def window_sums_into(out, x, *, size, stride):
     """`window_sums`, in an array that is there."""
-    combine(out, floats(x), size, stride, np.add)
+    x = floats(x)
+    each(lambda images: combine(out[images], x[images], size, stride, np.add), shares(x))
 
 
 @primitive
