@@ -70,9 +70,24 @@ def each(function: Callable[[Any], None], items: Iterable[Any]) -> None:
         for item in items:
             function(item)
     else:
-        running = [pool.submit(copy_context().run, function, item) for item in items]
+        from concurrent.futures import wait
+
+        running = [pool.submit(copy_context().run, alone, function, item) for item in items]
+        wait(running)
         for future in running:
             future.result()
+
+
+def alone(function: Callable[[Any], None], item: Any) -> None:
+    """Call a function that is to share its work among no threads: it is one thread's share already."""
+    _pool.set(None)
+    function(item)
+
+
+def thread_count() -> int:
+    """How many threads share the images here."""
+    pool = _pool.get()
+    return pool._max_workers if pool else 1
 
 
 # --------------------------------------------------------------------------------------------------------- convolution

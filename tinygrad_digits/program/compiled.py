@@ -127,6 +127,8 @@ class Compiled:
                 break
         else:
             passes = dict(self.passes)
+            if self.debug:
+                passes.pop("cut", None)  # to see each line's values, of the whole batch
             if self._programs.keys() - {key} and "transpose" in passes:
                 passes["transpose"] = as_they_lie  # two programs are not to move the weights to and fro
             one = traced(self.step, args, kwargs, passes, debug=self.debug)

@@ -13,7 +13,8 @@ import numpy as np
 from .. import autodiff
 from . import blas, kernels
 from .ir import SIGNS, Line, Program, Scalar, Value, values_in
-from .memory import Plan
+from .memory import Plan, plan
+from .pieces import Pieces
 
 AFTER = {np.transpose: "T", kernels.gathered: "rows", np.reshape: "reshaped", operator.getitem: "part"}
 """What a value's name gets from that of what it is made of."""
@@ -35,12 +36,20 @@ WORDS: dict[Any, str] = {
 class Source:
     """The text of a program, and the objects that it names."""
 
-    def __init__(self, program: Program, plan: Plan, title: str) -> None:
-        self.program, self.plan = program, plan
+    def __init__(
+        self,
+        program: Program,
+        plan: Plan,
+        title: str,
+        function: str = "program",
+        objects: dict[str, Any] | None = None,
+    ) -> None:
+        self.program, self.plan, self.function = program, plan, function
+        self.objects: dict[str, Any] = {"np": np} if objects is None else objects
+        self.pieces = self._of_pieces()
         self.names: dict[Any, str] = {}
-        self.taken: set[str] = {"np", "step", "memory", "states", "program"}
+        self.taken: set[str] = {"step", "memory", "states", "program", *self.objects}
         self.counts: dict[str, int] = {}  # how often a name has been wanted
-        self.objects: dict[str, Any] = {"np": np}
         self.head: list[str] = []
         self.bindings: list[str] = []
         self.numbers: dict[Any, str] = {}
@@ -52,6 +61,17 @@ class Source:
         self.marks: list[int] = []  # for each line of the body: which line of the program it is, or -1
         self._name_all()
         self._write(title)
+
+    def _of_pieces(self) -> dict[Pieces, Source]:
+        """The sources of the programs that lines run for one piece of the batch after another."""
+        found: dict[Pieces, Source] = {}
+        for line in self.plan.lines:
+            if isinstance(line.op, Pieces):
+                inner, name = line.op.program, "piece" + f"_{len(found) + 1}" * bool(found)
+                title = f"{line.op.rows} of {line.op.rows * line.op.count} rows"
+                self.objects[name] = None  # the name is taken
+                found[line.op] = Source(inner, plan(inner), title, name, self.objects)
+        return found
 
     # -------------------------------------------------------------------------------------------------------- names
 
@@ -195,8 +215,13 @@ class Source:
         self.header = [*self.lead, *header, *self.head, *view_lines, *self.bindings, ""]
         self.text = self.render(lambda number, text: [text])
 
+    def lines(self) -> list[Line]:
+        """The lines of the program that are lines of the source: views are made once, before."""
+        return [self.plan.lines[number] for number in self.marks if number >= 0]
+
     def render(self, wrap: Callable[[int, str], list[str]]) -> str:
         """The source, with what a function makes of each line (its number in the plan, and its text)."""
+        functions = [source.render(wrap) for source in self.pieces.values()]
         arguments = ", ".join(self.names[v] for v in self.program.inputs)
         inner = list(self.settings)
         for number, text in zip(self.marks, self.body, strict=True):
@@ -206,14 +231,14 @@ class Source:
                 space = " " * (len(text) - len(text.lstrip()))
                 inner += [space + piece for piece in wrap(number, text.strip())]
         lines = [
-            "def program(states):",
+            f"def {self.function}(states):",
             *("    " + text for text in self.header),
             f"    def step({arguments}):",
             *("        " + text for text in [*inner, f"return {self._returned()}"]),
             "",
             "    return step",
         ]
-        return "\n".join(line.rstrip() for line in lines) + "\n"
+        return "\n\n".join([*functions, "\n".join(line.rstrip() for line in lines) + "\n"])
 
     def _returned(self) -> str:
         results = [self.names[v] for v in values_in(self.program.results)]
@@ -295,6 +320,8 @@ class Source:
             return f"{x}.dot({y}, out={name})"
         if op in blas.BOUND:
             return self._added(line, name)
+        if isinstance(op, Pieces):
+            return self._in_pieces(line, name)
         writer = kernels.KERNELS.get(op) or autodiff.into.get(op)
         if writer is not None:
             return self._call(line, line.args, function=writer, first=name)
@@ -319,6 +346,16 @@ class Source:
         sign, alpha = ("-", alpha[1:]) if alpha.startswith("-") else ("+", alpha)
         sum_of = [f"{by} * {what}".removeprefix("1 * ") for by, what in ((beta, there), (alpha, " @ ".join(others)))]
         return f"{before}{adder}({', '.join(given)})  # = {f' {sign} '.join(sum_of)}"
+
+    def _in_pieces(self, line: Line, name: str) -> str:
+        """A line that runs another function for one piece of the batch after another."""
+        op: Any = line.op
+        source = self.pieces[op]
+        run, bind = self._free("run_all"), self._object(op.bind, "in_pieces")
+        states = ", ".join("None" if v in op.totals else self.names[v] for v in source.states)
+        self.bindings.append(f"{run} = {bind}({source.function}, [{states}], {name})")
+        given = ", ".join(self.names[v] for v in line.args[: len(op.parts)])
+        return f"{run}({given})  # {op.rows} rows at a time; {name} is what they add up"
 
     def _apart(self, value: Value) -> bool:
         """Whether a value is a part of another array, whose elements need not lie side by side."""

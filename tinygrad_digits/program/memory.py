@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .. import autodiff
 from . import blas, kernels
 from .ir import Line, Program, Value, mapped, values_in
+from .pieces import Pieces
 
 
 @dataclass(eq=False)
@@ -54,6 +55,8 @@ def writes_out(line: Line) -> bool:
     op = line.op
     if isinstance(op, np.ufunc):
         return op.nout == 1
+    if isinstance(op, Pieces):
+        return True
     known = kernels.WITH_OUT, kernels.KERNELS, kernels.VIEWS, autodiff.into, (np.astype,)
     return any(op in functions for functions in known)
 
@@ -62,6 +65,8 @@ def may_fail(line: Line) -> bool:
     """Whether a line may raise for some numbers."""
     if line.out is None or not line.pure:
         return True
+    if isinstance(line.op, Pieces):
+        return any(map(may_fail, line.op.program.lines))
     if line.op in (np.matmul, np.dot):
         return False  # the shapes were right when it was traced
     return not isinstance(line.op, np.ufunc) and line.op not in SAFE and line.op not in autodiff.into

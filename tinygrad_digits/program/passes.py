@@ -13,8 +13,10 @@ import numpy as np
 
 from . import kernels
 from .blas import axpy, found, gemm
+from .cut import cut
 from .ir import Line, Program, Scalar, Value, combined, mapped, values_in
 from .kernels import VIEWS
+from .pieces import Pieces
 
 Pass = Callable[[Program], Program]
 
@@ -575,6 +577,9 @@ def fuse(program: Program) -> Program:
     instead of 78, of a step of 180; adding a multiple takes half the time.
     """
     fusion = _Fusion(program)
+    for line in program.lines:
+        if isinstance(line.op, Pieces):
+            line.op.program = fuse(line.op.program)
     return eliminate(program.with_lines([fusion.fused(line) or line for line in program.lines]))
 
 
@@ -672,6 +677,7 @@ PASSES: dict[str, Pass] = {
     "hoist": hoist,
     "eliminate": eliminate,
     "transpose": transpose,
+    "cut": cut,
     "fuse": fuse,
 }
 """In the order in which they are applied."""

@@ -18,11 +18,13 @@ from ..tensor import Tensor
 from . import blas
 from .ir import Line, Value, values_in
 from .kernels import REDUCES, VIEWS, gathered
+from .pieces import Pieces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .bound import Bound
+    from .emit import Source
 
 
 def flops(line: Line) -> int:
@@ -30,6 +32,8 @@ def flops(line: Line) -> int:
     out, reads = line.out, list(line.reads())
     if out is None or line.op in VIEWS:
         return 0
+    if isinstance(line.op, Pieces):
+        return line.op.count * sum(map(flops, line.op.program.lines))
     if line.op in (np.matmul, np.dot):
         return 2 * int(out.size) * reads[0].shape[-1]
     if line.op in blas.BOUND:
@@ -54,12 +58,14 @@ def moved(line: Line) -> int:
     """How many bytes a line reads and writes."""
     if line.op in VIEWS:
         return 0
+    if isinstance(line.op, Pieces):
+        return line.op.count * sum(map(moved, line.op.program.lines))
     reads = [line.out, *list(line.reads())[1:]] if line.op is gathered else line.reads()  # of a table, what is taken
     return sum(v.nbytes for v in (*reads, *values_in(line.out)))
 
 
-def measured(bound: Bound, args: tuple[Any, ...], repeat: int) -> list[float]:
-    """The median seconds that each line of a program takes; the model is not changed."""
+def measured(bound: Bound, args: tuple[Any, ...], repeat: int) -> dict[Line, float]:
+    """The median seconds that each line of a program takes, all pieces of the batch together; no state is changed."""
     times: list[list[float]] = []
     clock = perf_counter
 
@@ -72,7 +78,13 @@ def measured(bound: Bound, args: tuple[Any, ...], repeat: int) -> list[float]:
         run = bound.instance(text, _copies(bound), _clock=clock, _times=times)
         for _ in range(repeat + 1):
             run(*_arrays(args))
-    return [median(found[1:]) if len(found) > 1 else 0.0 for found in times]
+    each = iter(times)
+    found: dict[Line, float] = {}
+    for source, count in (*((inner, op.count) for op, inner in bound.source.pieces.items()), (bound.source, 1)):
+        for line in source.lines():
+            took = next(each)
+            found[line] = count * median(took[count:]) if len(took) > count else 0.0
+    return found
 
 
 def _arrays(args: tuple[Any, ...]) -> list[NDArray[Any]]:
@@ -96,63 +108,80 @@ def _unchanged(bound: Bound) -> Iterator[None]:
 
 
 def explain(bound: Bound, args: tuple[Any, ...], repeat: int) -> str:
-    """A table of a program's lines with what each costs."""
+    """A table of a program's lines with what each costs; under a line that is run in pieces, those of a piece."""
     seconds = measured(bound, args, repeat)
-    lines = [bound.plan.lines[number] for number in bound.source.marks if number >= 0]
-    rows = [f"{'µs':>9} {'flops':>13} {'bytes':>13}  line"]
-    each = iter(zip(seconds, lines, strict=True))
-    for number, text in zip(bound.source.marks, bound.source.body, strict=True):
-        if number < 0:
-            rows.append(f"{'':38}{text}")
-        else:
-            took, line = next(each)
-            rows.append(f"{took * 1e6:9.1f} {flops(line):13,} {moved(line):13,}  {text}")
-    kept = [b for b in bound.plan.buffers if b.state is None]
+    rows = [f"{'µs':>9} {'flops':>13} {'bytes':>13}  line", *_rows(bound.source, seconds)]
+    lines = bound.source.lines()
+    buffers = [(b, 1) for b in bound.plan.buffers]
+    for op, source in bound.source.pieces.items():
+        buffers += [(b, op.shares) for b in source.plan.buffers]
+    kept = [(b, copies) for b, copies in buffers if b.state is None]
     states = sum(v.nbytes for v in bound.source.states)
     rows.append(
-        f"{sum(seconds) * 1e6:9.1f} {sum(map(flops, lines)):13,} {sum(map(moved, lines)):13,}  in {len(lines)} lines"
+        f"{sum(seconds[line] for line in lines) * 1e6:9.1f} {sum(map(flops, lines)):13,} {sum(map(moved, lines)):13,}  "
+        f"in {len(seconds)} lines"
     )
     rows.append(
-        f"memory: {sum(b.nbytes for b in kept):,} bytes in {len(kept)} buffers for "
-        f"{sum(len(b.values) for b in kept)} values, beside {states:,} bytes of state"
+        f"memory: {sum(b.nbytes * copies for b, copies in kept):,} bytes in {sum(copies for _, copies in kept)} buffers "
+        f"for {sum(len(b.values) * copies for b, copies in kept)} values, beside {states:,} bytes of state"
     )
     return "\n".join(rows)
+
+
+def _rows(source: Source, seconds: dict[Line, float], count: int = 1, indent: str = "") -> Iterator[str]:
+    each = iter(source.lines())
+    for number, text in zip(source.marks, source.body, strict=True):
+        if number < 0:
+            yield f"{'':38}{indent}{text}"
+            continue
+        line = next(each)
+        yield f"{seconds[line] * 1e6:9.1f} {count * flops(line):13,} {count * moved(line):13,}  {indent}{text}"
+        if isinstance(line.op, Pieces):
+            yield from _rows(source.pieces[line.op], seconds, line.op.count, indent + "    ")
 
 
 def draw(bound: Bound, args: tuple[Any, ...], repeat: int, figure: Figure | None) -> Figure:
     """A picture of a program: the time of each line, and which value is in which memory meanwhile."""
     from matplotlib.figure import Figure
 
-    seconds = iter(measured(bound, args, repeat))
-    numbers = [n for n in bound.source.marks if n >= 0]
-    took = dict.fromkeys(range(len(bound.plan.lines)), 0.0)
-    took.update({n: next(seconds) for n in numbers})
-    ends = np.cumsum([took[i] for i in range(len(bound.plan.lines))]) * 1e6
+    seconds = measured(bound, args, repeat)
+    lines, buffers, views = list(bound.plan.lines), list(bound.plan.buffers), dict(bound.plan.views)
+    made: dict[Value, int] = {}
+    for op, source in bound.source.pieces.items():  # in the place of the line that runs them
+        at = next(i for i, line in enumerate(lines) if line.op is op)
+        made[lines[at].out] = at
+        lines[at : at + 1] = source.plan.lines
+        buffers += source.plan.buffers
+        views |= source.plan.views
+    ends = np.cumsum([seconds.get(line, 0.0) for line in lines]) * 1e6
     starts = np.concatenate([[0.0], ends[:-1]]) if len(ends) else ends
-    buffers = [b for b in bound.plan.buffers if b.values]
+    buffers = [b for b in buffers if b.values]
     figure = figure or Figure(figsize=(10, 2.5 + 0.3 * len(buffers)))
     figure.set_layout_engine("constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, max(len(buffers), 2)])
-    notes = list(dict.fromkeys(line.note for line in bound.plan.lines))
-    for line, start, end in zip(bound.plan.lines, starts, ends, strict=True):
+    notes = list(dict.fromkeys(line.note for line in lines))
+    inside = {line: op.count for op in bound.source.pieces for line in op.program.lines}
+    for line, start, end in zip(lines, starts, ends, strict=True):
         color = f"C{notes.index(line.note) % 10}"
-        rate = (flops(line) / (end - start) / 1e3) if end > start else 0.0
+        rate = (inside.get(line, 1) * flops(line) / (end - start) / 1e3) if end > start else 0.0
         above.bar(start, rate, end - start, align="edge", color=color)
-    above.set(ylabel="Gflop/s", title=f"{bound.title}: {ends[-1] if len(ends) else 0:,.0f} µs in {len(numbers)} lines")
-    made = {line.out: i for i, line in enumerate(bound.plan.lines) if line.out is not None}
+    above.set(ylabel="Gflop/s", title=f"{bound.title}: {ends[-1] if len(ends) else 0:,.0f} µs in {len(seconds)} lines")
+    made |= {line.out: i for i, line in enumerate(lines) if line.out is not None}
     last: dict[Value, int] = {}
-    for i, line in enumerate(bound.plan.lines):
+    for i, line in enumerate(lines):
         for value in line.reads():
-            while value in bound.plan.views:
-                value = bound.plan.views[value].args[0]
+            while value in views:
+                value = views[value].args[0]
             last[value] = i
     for row, buffer in enumerate(buffers):
         for value in buffer.values:
             begin, end = starts[made[value]], ends[max(last.get(value, 0), made[value])]
-            color = f"C{notes.index(bound.plan.lines[made[value]].note) % 10}"
+            color = f"C{notes.index(lines[made[value]].note) % 10}"
             below.barh(row, end - begin, left=begin, color=color, edgecolor="white", height=0.8)
     sizes = [f"{b.nbytes} B" if b.nbytes < 1000 else f"{b.nbytes / 1000:,.1f} kB" for b in buffers]
-    labels = [bound.source.names[b.state] if b.state else size for b, size in zip(buffers, sizes, strict=True)]
+    names = {value: name for source in bound.source.pieces.values() for value, name in source.names.items()}
+    names |= bound.source.names
+    labels = [names[b.state] if b.state else size for b, size in zip(buffers, sizes, strict=True)]
     below.set_yticks(range(len(buffers)), labels)
     below.invert_yaxis()
     below.set(xlabel="µs", ylabel="memory")
