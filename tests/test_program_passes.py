@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_program_random import agree, built, trained, trainings
+from test_program_random import THREADS, agree, built, sharing, trained, trainings
 
 import tinygrad_digits as tg
 from tinygrad_digits.program import PASSES, kernels
 from tinygrad_digits.program.compiled import traced
 from tinygrad_digits.program.ir import Line, Program, Scalar, Value, mapped, values_in
 from tinygrad_digits.program.memory import parted, plan, view_of
+from tinygrad_digits.program.pieces import Pieces
 from tinygrad_digits.program.trace import Slot
 
 # ------------------------------------------------------------------------------------------------------- the evaluator
@@ -37,7 +38,9 @@ def begin(program, inputs):
         if value.kind == "state":
             slot = value.source
             shape = value.shape[::-1] if slot.transposed else value.shape
-            array = slot.tensor._array if slot.kept is None else slot.kept.get(slot.key, np.zeros(shape, value.dtype))
+            nothing = np.zeros(shape, value.dtype)
+            kept = nothing if slot.kept is None else slot.kept.get(slot.key, nothing)
+            array = kept if slot.tensor is None else slot.tensor._array
             known[value] = array.T.copy() if slot.transposed else array.copy()
         elif value.kind == "constant":
             known[value] = value.source
@@ -49,8 +52,25 @@ def begin(program, inputs):
 def computed(line, known):
     """What a line computes."""
     args, kwargs = mapped((line.args, line.kwargs), Value, known.__getitem__)
+    if isinstance(line.op, Pieces):
+        return in_pieces(line.op, args, dict(zip(line.args, args, strict=True)))
     with np.errstate(**{"all": "ignore", **line.errors}):
         return line.op(*args, **kwargs)
+
+
+def in_pieces(op, args, states):
+    """What a program for a piece of a batch adds up, for each piece."""
+    found = []
+    for i in range(op.count):
+        given = [
+            a if rows is None else np.split(a, op.count, rows.axis)[i] for a, rows in zip(args, op.parts, strict=False)
+        ]
+        known = begin(op.program, given) | states
+        for line in op.program.lines:
+            known[line.out] = np.array(computed(line, known))
+            assert (known[line.out].shape, known[line.out].dtype) == (line.out.shape, line.out.dtype)
+        found.append(np.concatenate([np.ravel(known[op.program.writes[total]]) for total in op.totals]))
+    return np.array(found)
 
 
 def evaluated(program, *inputs):
@@ -585,18 +605,18 @@ def test_states_that_change_places_are_copied():
 # ---------------------------------------------------------------------------------------------------------- any program
 
 
-def raw_program(training):
+def raw_program(training, handed_out):
     """The program of a random step, as it was traced, and what it is to be called with."""
-    step, *_ = built(training)
+    step, *_ = built(training, handed_out)
     inputs = training["inputs"][0]
     bound = traced(step, inputs, {}, {})
     return bound.raw, inputs
 
 
-@given(trainings())
-def test_each_pass_computes_the_same_alone_and_after_the_others(training):
-    with np.errstate(all="ignore"):
-        program, inputs = raw_program(training)
+@given(trainings(), THREADS, st.booleans())
+def test_each_pass_computes_the_same_alone_and_after_the_others(training, threads, handed_out):
+    with np.errstate(all="ignore"), sharing(threads):
+        program, inputs = raw_program(training, handed_out)
         expected = evaluated(program, *inputs)
         assume(all(np.max(np.abs(a), initial=0) < 1e6 for a in [*expected[0], *expected[1].values()]))
         for alone in PASSES.values():
@@ -611,10 +631,10 @@ def test_each_pass_computes_the_same_alone_and_after_the_others(training):
             same(evaluated_by(plan(program, share_memory=share), program, *inputs), expected)
 
 
-@given(trainings(), st.sets(st.sampled_from(sorted(PASSES)), min_size=1))
-def test_each_pass_can_be_switched_off(training, off):
+@given(trainings(), st.sets(st.sampled_from(sorted(PASSES)), min_size=1), THREADS)
+def test_each_pass_can_be_switched_off(training, off, threads):
     passes = {name: one for name, one in PASSES.items() if name not in off}
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), sharing(threads):
         expected = trained(training, compiled=False)
         assume(all(np.max(np.abs(a), initial=0) < 1e6 for a in expected))
         agree(trained(training, compiled=True, passes=passes), expected)

@@ -1,10 +1,15 @@
 """Random steps: whatever a step computes and however it is trained, its program does the same as the step itself."""
 
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tinygrad_digits as tg
+from tinygrad_digits.ops import convolution
+from tinygrad_digits.program import cut
 
 # --------------------------------------------------------------------------------------------------- what steps are of
 
@@ -163,7 +168,26 @@ def _fits(name, a, b):
     return True
 
 
-# -------------------------------------------------------------------------------------------- how they are trained
+# ------------------------------------------------------------------------------------------------- how they are trained
+
+THREADS = st.sampled_from([1, 2, 3])
+
+
+class Everything:
+    """It contains all there is."""
+
+    def __contains__(self, thing):
+        return True
+
+
+@contextmanager
+def sharing(threads):
+    """Have programs that are made and run here cut their batches for so many threads, whether it pays or not."""
+    with pytest.MonkeyPatch.context() as patch, convolution.image_threads(threads):
+        patch.setattr(cut, "LARGE", Everything())
+        patch.setattr(convolution, "BLOCK", 0)
+        yield
+
 
 RATES = st.sampled_from([0.03, 0.1])
 DECAYS = st.sampled_from([0.0, 0.01])
@@ -246,7 +270,7 @@ def loss_of(kind, last):
     return np.sum(last * last)
 
 
-def built(training):
+def built(training, handed_out):
     """The step of a training, its parameters and optimizer."""
     params = [tg.tensor(a, requires_grad=True) for a in training["params"]]
     settings = dict(training["settings"])
@@ -259,7 +283,9 @@ def built(training):
     def step(x, index):
         *_, last = pool = computed(training["instructions"], [*params, x, index])
         loss = loss_of(training["loss"], last) + np.sum(params[0] * params[0]) * 0.1
-        some = [last * 1, pool[len(pool) // 2] * 2]  # before the update, which writes over what they may be views of
+        some = (
+            [last * 1, pool[len(pool) // 2] * 2] if handed_out else []
+        )  # before the update writes over what they view
         if training["zeroed"] or training["updated"]:
             optimizer.zero_grad()
         loss.backward()
@@ -272,9 +298,9 @@ def built(training):
     return step, params, optimizer
 
 
-def trained(training, *, compiled, **more):
+def trained(training, *, compiled, handed_out=True, **more):
     """What each call gives, and what is left after all: parameters and the optimizer's state."""
-    step, params, optimizer = built(training)
+    step, params, optimizer = built(training, handed_out)
     run = tg.compile(step, **more) if compiled else step
     found = []
     for x, index in training["inputs"]:
@@ -301,9 +327,9 @@ def agree(found, expected):
         np.testing.assert_allclose(a, b, rtol=1e4 * eps, atol=1e3 * eps * max(size, 0.01))
 
 
-@given(trainings())
-def test_a_random_steps_program_does_the_same(training):
-    with np.errstate(all="ignore"):
-        expected = trained(training, compiled=False)
+@given(trainings(), THREADS, st.booleans())
+def test_a_random_steps_program_does_the_same(training, threads, handed_out):
+    with np.errstate(all="ignore"), sharing(threads):
+        expected = trained(training, compiled=False, handed_out=handed_out)
         assume(all(np.max(np.abs(a), initial=0) < 1e6 for a in expected))
-        agree(trained(training, compiled=True), expected)
+        agree(trained(training, compiled=True, handed_out=handed_out), expected)

@@ -351,11 +351,11 @@ class Source:
         """A line that runs another function for one piece of the batch after another."""
         op: Any = line.op
         source = self.pieces[op]
-        run, bind = self._free("run_all"), self._object(op.bind, "in_pieces")
+        run, bind = self._free("run_pieces"), self._object(op.bind, "in_pieces")
         states = ", ".join("None" if v in op.totals else self.names[v] for v in source.states)
         self.bindings.append(f"{run} = {bind}({source.function}, [{states}], {name})")
         given = ", ".join(self.names[v] for v in line.args[: len(op.parts)])
-        return f"{run}({given})  # {op.rows} rows at a time; {name} is what they add up"
+        return f"{run}({given})  # in threads; {name} has what each has added up"
 
     def _apart(self, value: Value) -> bool:
         """Whether a value is a part of another array, whose elements need not lie side by side."""

@@ -1,4 +1,4 @@
-"""An operation that runs a program for one piece of a batch after another, and adds up what they give."""
+"""An operation that runs a program for each piece of a batch, in threads, and keeps what each adds up to."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ class Rows(NamedTuple):
 
 @dataclass(eq=False)
 class Pieces:
-    """An operation: run a program for one piece of a batch after another; what it returns are the sums, end to end.
+    """An operation: run a program for each piece of a batch.
 
     Attributes
     ----------
     program : Program
-        For one piece. It adds to states of its own, ``totals``, and knows the others of the whole program.
-    count, rows, shares : int
-        How many pieces there are, of how many rows each; and how many threads can have pieces of their own.
+        For one piece. What it computes are new values of ``totals``; other states it has in common with the program
+        that this is an operation of.
+    count, rows : int
+        How many pieces there are, of how many rows each.
     parts : list of (Rows or None)
         Of each input: along which axis a piece has part of it.
     totals : list of Value
-        The states of the program that are added to, in the order in which the sums lie.
+        What it adds up, in the order in which it is to lie in memory.
     """
 
     program: Program
     count: int
     rows: int
-    shares: int
     parts: list[Rows | None]
     totals: list[Value]
     __name__ = "pieces"
@@ -52,27 +52,24 @@ class Pieces:
         raise NotImplementedError
 
     def bind(self, make: Callable[..., Any], states: list[Any], sums: NDArray[Any]) -> Callable[..., None]:
-        """What runs all pieces: a function of the inputs.
+        """What runs the program for all pieces, in threads if there are any: a function of the inputs.
 
         Parameters
         ----------
         make : callable
-            What makes a function that runs one piece, of a list of states.
+            What makes a function that runs it for one piece, in memory of its own, of a list of states.
         states : list of (array or None)
             The states in the order wanted; None for each of the totals.
-        sums : array of shape (shares, size of all totals)
-            Where the sums are to be.
+        sums : array of shape (count, size of all totals)
+            Where each piece's totals are to be.
         """
-        each_share = [make(list(self._with_totals(states, total))) for total in sums]
-        turns = self.count // self.shares
-
-        def share(number: int, arrays: tuple[Any, ...]) -> None:
-            sums[number].fill(0)
-            for turn in range(number * turns, (number + 1) * turns):
-                each_share[number](*(self._part(a, rows, turn) for a, rows in zip(arrays, self.parts, strict=True)))
+        runs = [make(list(self._with_totals(states, total))) for total in sums]
 
         def run(*arrays: Any) -> None:
-            each(lambda number: share(number, arrays), range(self.shares))
+            def one(number: int) -> None:
+                runs[number](*[self._part(a, rows, number) for a, rows in zip(arrays, self.parts, strict=True)])
+
+            each(one, range(self.count))
 
         return run
 
@@ -85,12 +82,12 @@ class Pieces:
                 state = sums[end - total.size : end].reshape(total.shape)
             yield state
 
-    def _part(self, array: NDArray[Any], rows: Rows | None, turn: int) -> NDArray[Any]:
+    def _part(self, array: NDArray[Any], rows: Rows | None, number: int) -> NDArray[Any]:
         if rows is None:
             return array
-        step = self.rows * rows.places
-        index: NDArray[Any] = array[(slice(None),) * rows.axis + (slice(turn * step, (turn + 1) * step),)]
-        return index
+        length = self.rows * rows.places
+        part: NDArray[Any] = array[(slice(None),) * rows.axis + (slice(number * length, (number + 1) * length),)]
+        return part
 
 
 __all__ = ["Pieces", "Rows"]

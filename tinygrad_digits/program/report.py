@@ -114,16 +114,16 @@ def explain(bound: Bound, args: tuple[Any, ...], repeat: int) -> str:
     lines = bound.source.lines()
     buffers = [(b, 1) for b in bound.plan.buffers]
     for op, source in bound.source.pieces.items():
-        buffers += [(b, op.shares) for b in source.plan.buffers]
-    kept = [(b, copies) for b, copies in buffers if b.state is None]
+        buffers += [(b, op.count) for b in source.plan.buffers]
+    kept = [b for b, copies in buffers for _ in range(copies) if b.state is None]
     states = sum(v.nbytes for v in bound.source.states)
     rows.append(
         f"{sum(seconds[line] for line in lines) * 1e6:9.1f} {sum(map(flops, lines)):13,} {sum(map(moved, lines)):13,}  "
         f"in {len(seconds)} lines"
     )
     rows.append(
-        f"memory: {sum(b.nbytes * copies for b, copies in kept):,} bytes in {sum(copies for _, copies in kept)} buffers "
-        f"for {sum(len(b.values) * copies for b, copies in kept)} values, beside {states:,} bytes of state"
+        f"memory: {sum(b.nbytes for b in kept):,} bytes in {len(kept)} buffers for "
+        f"{sum(len(b.values) for b in kept)} values, beside {states:,} bytes of state"
     )
     return "\n".join(rows)
 
