@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from test_program_random import agree, sharing
 
@@ -85,10 +85,14 @@ class Net:
         return found + list(self.model.state_dict().values())
 
 
-@given(nets(), st.sampled_from([2, 3, 4]), st.sampled_from([1, 6, 8, 12]), st.booleans(), st.booleans())
+@given(nets(), st.sampled_from([2, 3, 4]), st.sampled_from([4, 6, 7, 12]), st.booleans(), st.booleans())
 def test_a_net_in_pieces_learns_the_same(names, threads, size, gathered, hands_out):
     settings = {"gathered": gathered, "hands_out": hands_out}
-    expected = Net(names, lambda step: step, **settings).train(size)
+    try:
+        eager = Net(names, lambda step: step, **settings)
+    except ValueError:
+        reject()  # images became smaller than a window
+    expected = eager.train(size)
     with sharing(threads):
         agree(Net(names, tg.compile, **settings).train(size), expected)
 
