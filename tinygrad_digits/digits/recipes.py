@@ -63,8 +63,8 @@ class Recipe:
     schedule : {"constant", "linear", "cosine", "one_cycle"}
         How the learning rate goes on from `lr`: see `tinygrad_digits.optim`.
     threads : int
-        How many threads share the images of a convolution. All else is done by one: small products lose more by waiting
-        for each other than they gain.
+        How many threads share the images of a batch, where there are convolutions. All else is done by one: small
+        products lose more by waiting for each other than they gain.
     """
 
     name: str

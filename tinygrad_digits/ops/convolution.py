@@ -45,10 +45,12 @@ _pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("pool", default=None)
 
 @contextmanager
 def image_threads(count: int) -> Iterator[None]:
-    """Have convolutions in this block of code share their images among so many threads; the results are the same.
+    """Have so many threads share the images in this block of code: those of each convolution, or of a program's batch.
 
     It is for a BLAS that is held to one thread: two threads that each do half of the images need less time than two
-    that each do half of every product, and wait for nothing.
+    that each do half of every product. Convolutions give the same results; a program (see `tinygrad_digits.compile`)
+    that is made here gives each thread a piece of the batch for the whole step, where that can be done, and adds up
+    their gradients: the same but for rounding.
     """
     if count < 2:
         yield
