@@ -19,7 +19,7 @@ SIZES = st.integers(1, 9)
 def without_blas():
     """As where NumPy's BLAS has no such routines."""
     names = blas.NAMES
-    forget = blas._routine.cache_clear, blas.found.cache_clear
+    forget = blas._routine.cache_clear, blas.found.cache_clear, blas._has_small_way.cache_clear
     blas.NAMES = ("no_{}_here",)
     for one in forget:
         one()
@@ -56,8 +56,22 @@ def _out_of_line(x):
 NUMBERS = st.sampled_from([1.0, -1.0, 0.5, -0.25, 3.0, 0.0])
 
 
+def small(monkeypatch, product, *, way=True):
+    """As if products of more multiplications were cut into pieces, on any machine."""
+    monkeypatch.setattr(blas, "SMALL_PRODUCT", product)
+    monkeypatch.setattr(blas, "LONG_SUM", 2)
+    monkeypatch.setattr(blas, "MOST_PIECES", 9)
+    monkeypatch.setattr(blas, "_has_small_way", lambda dtype: way)
+
+
 @given(st.data(), SIZES, SIZES, SIZES, st.sampled_from(DTYPES), NUMBERS, NUMBERS)
 def test_gemm_adds_a_product_however_the_matrices_lie(data, m, k, n, dtype, alpha, beta):
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, data.draw(st.sampled_from([1_000, 50, 10])))
+        gemm_adds_a_product(data, m, k, n, dtype, alpha, beta)
+
+
+def gemm_adds_a_product(data, m, k, n, dtype, alpha, beta):
     a, b, c = (data.draw(matrices(*shape, dtype)) for shape in ((m, k), (k, n), (m, n)))
     wide = [x.astype(np.float64) for x in (a, b, c)]
     expected = beta * wide[2] + alpha * wide[0] @ wide[1]
@@ -76,6 +90,50 @@ def test_gemm_adds_a_product_however_the_matrices_lie(data, m, k, n, dtype, alph
         blas.bound_gemm(c, None, None)(alpha, beta, a, b)
     np.testing.assert_allclose(c, expected, **tolerance)
     assert all(np.array_equal(x, y) for x, y in zip(before, (a, b), strict=True))
+
+
+def test_a_long_sum_of_products_is_cut_into_pieces_that_are_small(monkeypatch):
+    dtype = np.dtype(np.float32)
+    small(monkeypatch, 1000)
+    assert [blas.pieces_of(10, 10, k, dtype) for k in (10, 11, 20, 21, 90, 91)] == [1, 2, 2, 3, 9, 1]
+    assert blas.pieces_of(1000, 2, 1, dtype) == 1
+    seen = []
+    bound = blas._bound
+    monkeypatch.setattr(blas, "_bound", lambda c, a, b: seen.append((a.shape, b.shape)) or bound(c, a, b))
+    c, a, b = np.zeros((10, 10)), np.ones((10, 25)), np.ones((25, 10))
+    blas.bound_gemm(c, a, b)(2.0, 1.0)
+    np.testing.assert_array_equal(c, 50)
+    assert seen == [((10, 8), (8, 10)), ((10, 8), (8, 10)), ((10, 9), (9, 10))]
+    seen.clear()
+    for matrices in (c.T, a, b), (c, a, np.asfortranarray(b)):  # read line by line, they are as fast in one
+        blas.bound_gemm(*matrices)(2.0, 0.0)
+    small(monkeypatch, 1000, way=False)
+    blas.bound_gemm(c, a, b)(2.0, 0.0)
+    assert seen == [((10, 25), (25, 10))] * 3
+
+
+def test_only_openblas_with_avx_512_is_known_to_have_a_way_for_small_products(monkeypatch):
+    core = blas.import_module("numpy._core._multiarray_umath")
+    has = core.__cpu_features__["AVX512_SKX"] and hasattr(ctypes.CDLL(core.__file__), "scipy_cblas_sgemm64_")
+    blas._has_small_way.cache_clear()
+    assert blas._has_small_way(np.dtype(np.float32)) == bool(has)
+    assert not blas._has_small_way(np.dtype(np.float16))
+    monkeypatch.setitem(core.__cpu_features__, "AVX512_SKX", False)
+    blas._has_small_way.cache_clear()
+    assert not blas._has_small_way(np.dtype(np.float32))
+    blas._has_small_way.cache_clear()
+
+
+def test_a_bias_is_added_with_a_small_product_where_that_is_cut(monkeypatch):
+    sources = []
+    for product in 1_000_000, 10_000:
+        small(monkeypatch, product)
+        layer = tg.nn.Linear(300, 6, rng=0)
+        x = tg.tensor(np.random.default_rng(0).normal(size=(20, 300)).astype(np.float32))
+        forward = tg.compile(lambda: layer(x))  # noqa: B023 - it is called at once
+        np.testing.assert_allclose(forward().numpy(), layer(x).numpy(), rtol=1e-5, atol=1e-6)
+        sources.append("add_to_linear(" in forward.source)
+    assert sources == [False, True]
 
 
 @given(st.data(), SIZES, SIZES, st.sampled_from(DTYPES), NUMBERS)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .blas import axpy, found, gemm
+from .blas import SMALL_PRODUCT, axpy, found, gemm, pieces_of
 from .cut import cut
 from .ir import Line, Program, Scalar, Value, combined, mapped, values_in
 from .kernels import VIEWS
@@ -452,7 +452,8 @@ def all_values(program: Program) -> set[Value]:
 # ---------------------------------------------------------------------------------------------------------- transposing
 
 FEW_ROWS, MANY_COLUMNS = 16, 256
-"""With so few rows to multiply with a matrix of so many rows, the matrix is read faster if it lies transposed."""
+"""With so few rows to multiply with a matrix of so many rows, the matrix is read faster if it lies transposed; only
+where the product is not small (see `blas`), it takes twice the time."""
 
 
 def transpose(program: Program, few: int = FEW_ROWS) -> Program:
@@ -480,7 +481,8 @@ def _moving_together(program: Program, state: Value, few: int) -> tuple[set[Valu
         if line.op is np.matmul and line.args[1] is state and len(line.args[0].shape) == 2
     ]
     lies_transposed = state.source.array is not None and state.source.array.flags.fnc
-    wanted = lies_transposed or (rows and max(rows) <= few and state.shape[0] >= MANY_COLUMNS)
+    small = rows and max(rows) <= few and max(rows) * state.size <= SMALL_PRODUCT
+    wanted = lies_transposed or (small and state.shape[0] >= MANY_COLUMNS)
     if not wanted or len(state.shape) != 2:
         return None
     made = {line.out: line for line in program.lines if line.out is not None}
@@ -601,20 +603,18 @@ class _Fusion:
     def fused(self, line: Line) -> Line | None:
         """One line for an addition and the product or multiple that is added."""
         out, args = line.out, line.args
-        if (
-            line.op not in (np.add, np.subtract)
-            or line.kwargs
-            or line.errors
-            or out.size < SOME
-            or not found(out.dtype)
-        ):
+        if line.op not in (np.add, np.subtract) or line.kwargs or line.errors or not found(out.dtype):
             return None
         if any(not isinstance(a, Value) or a.dtype != out.dtype for a in args):
             return None
         if line.op is np.add and args[0].shape == out.shape != args[1].shape:
             made = self.product(args[0], 1)
-            return Line(gemm, (args[1], *made, 1), {}, out, line.note) if made and len(made) == 3 else None
-        if args[0].shape != args[1].shape:
+            if made is None or len(made) != 3:
+                return None
+            (m, k), n = made[0].shape, out.shape[-1]
+            pays = out.size >= SOME or pieces_of(m, n, k, out.dtype) > 1
+            return Line(gemm, (args[1], *made, 1), {}, out, line.note) if pays else None
+        if out.size < SOME or args[0].shape != args[1].shape:
             return None
         second = 1 if line.op is np.add else -1
         for there, what, beta, alpha in ((*args, 1, second), (*args[::-1], second, 1)):
