@@ -107,7 +107,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         return _new(data, (op, args, (x,), _NO_KEYWORDS, _FIRST))
     values = []
     wanted = []
-    plain = True
+    loose = []  # arguments that somebody may change
     position = 0
     for a in args:
         if isinstance(a, Tensor):
@@ -117,7 +117,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         else:
             values.append(a)
             if type(a) not in _SCALARS and not _stays(a):
-                plain = False
+                loose.append(position)
                 if type(a) is not _ndarray:
                     _refuse_masked(a, op)
         position += 1  # noqa: SIM113 - counting by hand is faster than enumerate
@@ -125,17 +125,17 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         data = op(*values, **kwargs) if kwargs else op(*values)
     except (ValueError, IndexError) as error:
         raise _explained(error, op, args) from None
-    if type(data) is not _ndarray or data is values[0] or not (plain or data.dtype.kind in "fiub"):
+    if type(data) is not _ndarray or data is values[0] or (loose and data.dtype.kind not in "fiub"):
         data = _checked(data, op, args)
     recipe = None
     if wanted and _recording.get():
         if op not in autodiff.rules:
             raise autodiff.missing_rule(op)
-        if not plain:
-            for position, a in enumerate(args):
-                if not isinstance(a, Tensor):
-                    values[position] = _constant(a, op)
-            args = tuple([a if isinstance(a, Tensor) else value for a, value in zip(args, values, strict=True)])
+        if loose:
+            held = list(args)
+            for position in loose:
+                held[position] = values[position] = _constant(args[position], op)
+            args = tuple(held)
         recipe = (op, args, values, kwargs, wanted)
     elif data.base is not None or any(data is value for value in values):  # noqa: SIM102 - the common case first
         # A view outside the graph would not notice that its tensor is changed: it gets memory of its own.
@@ -166,7 +166,11 @@ _allocate = object.__new__
 
 def _constant(a: Any, op: Op) -> Any:
     """Make a plain argument fit to be kept in a recipe: an array or list is copied, as it may change."""
-    if isinstance(a, int | float | np.floating | np.integer | np.bool) or op is operator.getitem:
+    if op is operator.getitem:
+        return a
+    if type(a) is _ndarray and a.dtype.kind in "fiub":
+        return a.copy()
+    if isinstance(a, int | float | np.floating | np.integer | np.bool):
         return a
     array = np.asarray(a)
     if array.dtype.kind == "c":
