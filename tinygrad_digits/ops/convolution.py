@@ -57,7 +57,7 @@ def image_threads(count: int) -> Iterator[None]:
         return
     from concurrent.futures import ThreadPoolExecutor  # takes milliseconds to load
 
-    with ThreadPoolExecutor(count) as pool:
+    with ThreadPoolExecutor(count - 1) as pool:  # whoever calls `each` is one, too
         token = _pool.set(pool)
         try:
             yield
@@ -65,31 +65,35 @@ def image_threads(count: int) -> Iterator[None]:
             _pool.reset(token)
 
 
+def thread_count() -> int:
+    """How many threads share the images here."""
+    pool = _pool.get()
+    return pool._max_workers + 1 if pool else 1
+
+
 def each(function: Callable[[Any], None], items: Iterable[Any]) -> None:
-    """Call a function with each item: in order, or in threads if there are any."""
+    """Call a function with each item: in order, or in threads if there are any, which take one after another."""
     pool = _pool.get()
     if pool is None:
         for item in items:
             function(item)
-    else:
-        from concurrent.futures import wait
+        return
+    from concurrent.futures import wait
 
-        running = [pool.submit(copy_context().run, alone, function, item) for item in items]
-        wait(running)
-        for future in running:
-            future.result()
+    left = iter(list(items))
 
+    def work() -> None:
+        _pool.set(None)  # it is one thread's share, and not to be shared again
+        for item in left:
+            function(item)
 
-def alone(function: Callable[[Any], None], item: Any) -> None:
-    """Call a function that is to share its work among no threads: it is one thread's share already."""
-    _pool.set(None)
-    function(item)
-
-
-def thread_count() -> int:
-    """How many threads share the images here."""
-    pool = _pool.get()
-    return pool._max_workers if pool else 1
+    others = [pool.submit(copy_context().run, work) for _ in range(pool._max_workers)]
+    try:
+        copy_context().run(work)
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
 
 
 # --------------------------------------------------------------------------------------------------------- convolution
