@@ -66,7 +66,9 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
     -----
     Gradients that an optimizer in the step has used are not kept: ``grad`` is None afterwards. Others are left there.
     Lines that begin with ``add_to_`` call a routine of the BLAS that NumPy comes with. It adds a product of matrices,
-    or a multiple of an array, to what is there, as the comment beside it says.
+    or a multiple of an array, to what is there, as the comment beside it says. A line that begins with ``run_pieces``
+    runs the function ``piece`` for each thread's piece of the batch: there is one in a net with convolutions if the
+    program was made where threads share the images (``tinygrad_digits.ops.convolution.image_threads``).
 
     Examples
     --------
@@ -180,7 +182,8 @@ class Compiled:
         Returns
         -------
         str
-            A table, and the sums: flops, bytes read and written, memory kept.
+            A table, and the sums: flops, bytes read and written, memory kept. The lines of a piece of the batch stand
+            under the line that runs the pieces, with what all of them take together: threads do so at once.
         """
         return report.explain(self._newest(), args, repeat)
 
