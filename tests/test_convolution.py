@@ -1,5 +1,8 @@
 """Convolution and pooling: the layers, their settings, and what they refuse."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -255,6 +258,39 @@ def test_threads_that_share_the_images_change_nothing(monkeypatch):
     with convolution.image_threads(3):
         together = gradients()
     assert all(map(np.array_equal, alone, together))
+
+
+def test_there_are_as_many_threads_as_asked_for_the_caller_among_them():
+    seen, together = [], threading.Barrier(3)
+
+    def meet(_):
+        together.wait(timeout=20)  # for three at once
+        seen.append((threading.get_ident(), convolution.thread_count()))
+
+    assert convolution.thread_count() == 1
+    with convolution.image_threads(3):
+        assert convolution.thread_count() == 3
+        convolution.each(meet, range(3))
+        assert convolution.thread_count() == 3
+    assert len({ident for ident, _ in seen}) == 3
+    assert threading.get_ident() in {ident for ident, _ in seen}
+    assert {count for _, count in seen} == {1}  # what is shared is not shared again
+    with convolution.image_threads(1):
+        assert convolution.thread_count() == 1
+
+
+def test_all_threads_have_ended_when_one_fails():
+    ended = []
+
+    def fail(i):
+        if not i:
+            raise ZeroDivisionError
+        time.sleep(0.05)
+        ended.append(i)
+
+    with convolution.image_threads(2), pytest.raises(ZeroDivisionError):
+        convolution.each(fail, range(3))
+    assert ended == [1, 2]
 
 
 def test_threads_see_what_numpy_is_told_and_pass_on_errors(monkeypatch):
