@@ -18,9 +18,10 @@ from ..tensor import Tensor, recording, traced_by, tracing
 from . import report
 from .bound import MISS, Bound
 from .ir import Value, mapped
-from .passes import PASSES, Pass, as_they_lie
+from .passes import PASSES, Pass
 from .surroundings import Place, found_by, held_in
 from .trace import CompileError, Trace
+from .transpose import as_they_lie
 
 KEPT = 8
 """How many programs of a step are kept."""
