@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextvars import copy_context
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 import tinygrad_digits as tg
 from tinygrad_digits import nn
-from tinygrad_digits.ops import convolution
+from tinygrad_digits.ops import convolution, scratch
 from tinygrad_digits.testing import check_grads
 from tinygrad_digits.testing import strategies as draw
 
@@ -311,18 +312,54 @@ def test_many_images_are_an_even_number_of_blocks_for_two_threads(monkeypatch):
     assert convolution.shares(np.empty((7, 2, 5, 1))) == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)]
 
 
+@pytest.mark.parametrize("part", [1, 4, 99])
 @pytest.mark.parametrize(
     ("lines", "kernel", "stride", "dilation"),
-    [(9, 3, 1, 1), (12, 3, 2, 1), (12, 3, 1, 2), (33, 3, 2, 2), (45, 4, 6, 4), (9, 2, 4, 3)],
+    [(9, 3, 1, 1), (12, 3, 2, 1), (12, 3, 1, 2), (33, 3, 2, 2), (45, 4, 6, 4), (9, 2, 4, 3), (14, 2, 5, 1)],
 )
-def test_lines_of_a_kernel_meet_an_images_lines_side_by_side(lines, kernel, stride, dilation):
+def test_lines_of_a_kernel_meet_an_images_lines_side_by_side(lines, kernel, stride, dilation, part):
     places = (lines - dilation * (kernel - 1) - 1) // stride + 1
-    apart, kernel_order, found = convolution.meeting(lines, places, kernel, stride, dilation)
-    order = [p for first in range(apart) for p in range(first, places, apart)]
+    kernel_order = convolution.kernel_order(kernel, stride, dilation)
     assert sorted(kernel_order) == list(range(kernel))
-    pairs = {(p * stride + k * dilation, p, k) for p in range(places) for k in range(kernel)}
-    assert pairs == {
-        (line, p, k)
-        for line, (of_places, of_kernel) in enumerate(found)
-        for p, k in zip(order[of_places], kernel_order[of_kernel], strict=True)
-    }
+    seen = set()
+    for start in range(0, lines, part):
+        stop = min(start + part, lines)
+        some, apart, found = convolution.meeting(start, stop, places, kernel, stride, dilation)
+        needed = range(places)[some]
+        order = [p for first in range(apart) for p in needed[first::apart]]
+        for line, (of_places, of_kernel) in zip(range(start, stop), found, strict=True):
+            seen |= {(line, p, k) for p, k in zip(order[of_places], kernel_order[of_kernel], strict=True)}
+        assert len(needed) <= 1 + (stop - start + dilation * (kernel - 1) - 1) // stride  # and no others
+    assert seen == {(p * stride + k * dilation, p, k) for p in range(places) for k in range(kernel)}
+
+
+def test_threads_are_counted_by_whole_numbers_from_one():
+    with convolution.image_threads(2), convolution.image_threads(np.int64(1)):
+        assert convolution.thread_count() == 1
+    for wrong, error in (0, ValueError), (-3, ValueError), (1.5, TypeError), ("2", TypeError):
+        with pytest.raises(error, match=r"image_threads\(.*\): give"), convolution.image_threads(wrong):
+            pass
+
+
+def test_nothing_waits_for_threads_that_are_busy_or_gone():
+    busy = threading.Event()
+    with convolution.image_threads(2):
+        context = copy_context()
+        waiting = convolution._pool.get().submit(busy.wait, 20)
+        seen = []
+        convolution.each(seen.append, range(3))
+        busy.set()
+        assert waiting.result()
+        assert seen == [0, 1, 2]
+    context.run(convolution.each, seen.append, range(2))
+    assert seen == [0, 1, 2, 0, 1]
+
+
+def test_large_images_are_laid_out_some_lines_at_a_time():
+    """And each line of places for the lines of the image that it meets only."""
+    kept = vars(scratch._memory)
+    kept.clear()
+    g, weight = np.ones((1, 500, 40, 8), np.float32), np.ones((3, 3, 8, 8), np.float32)
+    back = convolution.to_images(g, weight, shape=(1, 502, 42, 8), stride=(1, 1), dilation=(1, 1))
+    assert back.sum() == g.size * weight[..., 0].size
+    assert max(array.nbytes for array in kept.values()) <= 1.1 * 4 * convolution.BLOCK

@@ -343,3 +343,15 @@ def test_orthogonal_matrices_prefer_no_direction():
 
 def test_zeros():
     assert not nn.init.zeros((3,), np.random.default_rng(0)).any()
+
+
+def test_layers_and_losses_take_subclasses_of_tensors():
+    class Mine(tg.Tensor):
+        pass
+
+    x = Mine([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    np.sum(nn.Linear(2, 3, rng=0)(x)).backward()
+    assert x.grad.shape == (2, 2)
+    x.grad = None
+    nn.mse_loss(np.zeros((2, 2)), x).backward()
+    np.testing.assert_array_equal(x.grad, [[0.5, 1], [1.5, 2]])

@@ -123,7 +123,8 @@ def test_each_thread_has_a_piece_of_the_batch(gathered):
 
 
 @pytest.mark.parametrize(
-    ("threads", "size", "rows"), [(1, 12, None), (2, 7, None), (4, 6, 2), (3, 12, 4), (5, 12, 3), (8, 2, 1)]
+    ("threads", "size", "rows"),
+    [(1, 12, None), (2, 7, None), (4, 6, 2), (3, 12, 4), (5, 12, 3), (8, 2, None), (3, 2, 1)],
 )
 def test_a_batch_is_cut_into_as_many_pieces_as_threads_can_have(threads, size, rows):
     with sharing(threads):
@@ -258,6 +259,11 @@ def test_a_piece_is_explained_and_drawn_line_by_line():
     assert f"memory: {sum(map(int, kept)):,} bytes in {len(kept)} buffers" in text
     bars = figure.axes[0].patches
     assert len(bars) >= len(rows) - 2
+    end = max(bar.get_x() + bar.get_width() for bar in bars)
+    assert f": {end:,.0f} µs in {len(rows) - 1} lines" in figure.axes[0].get_title()
+    assert sum(bar.get_width() for bar in bars) == pytest.approx(end)
+    done = sum(bar.get_width() * bar.get_height() * 1e3 for bar in bars)
+    assert done == pytest.approx(rows[-1][1], rel=1e-3)
 
 
 def test_the_step_is_compared_line_by_line_with_the_batch_in_one_piece():
@@ -265,3 +271,16 @@ def test_the_step_is_compared_line_by_line_with_the_batch_in_one_piece():
         net = Net(PLAIN, lambda step: tg.compile(step, debug=True))
         net.train(12)
     assert pieces_of(net) is None
+
+
+def test_sums_of_half_precision_are_not_cut_up():
+    """NumPy adds them up in single precision, so that parts of a sum may overflow where it does not."""
+    x = np.full((4, 3, 3, 1), 9000, np.float16) / 4
+    x[2:] *= -0.5
+    weight = tg.tensor(np.ones((1, 1, 1, 1), np.float16), requires_grad=True)
+
+    def step(x):
+        return np.sum(tg.conv2d(x, weight) * np.float16(2))
+
+    with sharing(2):
+        assert tg.compile(step)(x).item() == step(x).item() == 40512

@@ -75,7 +75,7 @@ class Linear(Module):
 
     def __call__(self, x: ArrayLike | Tensor) -> Tensor:
         """Map x of shape (…, in_features) to (…, out_features)."""
-        if type(x) is not Tensor and not isinstance(x, np.ndarray):  # in half the time of one question for both
+        if type(x) is not Tensor and not isinstance(x, Tensor | np.ndarray):  # the first is asked in no time
             x = np.asarray(x)
         try:
             return apply(np.matmul, x, self.weight) if self.bias is None else neural.linear(x, self.weight, self.bias)

@@ -329,7 +329,7 @@ def _share(loss: str, weight: NDArray[Any], labels: NDArray[Any], dtype: np.dtyp
 def _operands(loss: str, prediction: ArrayLike | Tensor, target: ArrayLike | Tensor) -> tuple[Tensor, Any]:
     """What a loss compares, of equal shapes."""
     x = prediction if isinstance(prediction, Tensor) else asarray(prediction)
-    y = target if isinstance(target, np.ndarray) or type(target) is Tensor else np.asarray(target)
+    y = target if type(target) is np.ndarray or isinstance(target, Tensor | np.ndarray) else np.asarray(target)
     shape = x.shape
     if shape != y.shape:
         raise ValueError(f"{loss} needs equal shapes, and got a prediction of {shape} for a target of {y.shape}")

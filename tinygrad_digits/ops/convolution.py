@@ -10,8 +10,9 @@ operations of their own; the three are one another's transposes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from functools import lru_cache
 from math import gcd, prod
@@ -52,17 +53,26 @@ def image_threads(count: int) -> Iterator[None]:
     that is made here gives each thread a piece of the batch for the whole step, where that can be done, and adds up
     their gradients: the same but for rounding.
     """
-    if count < 2:
-        yield
-        return
-    from concurrent.futures import ThreadPoolExecutor  # takes milliseconds to load
-
-    with ThreadPoolExecutor(count - 1) as pool:  # whoever calls `each` is one, too
+    try:
+        others = index(count) - 1  # whoever calls `each` is one, too
+    except TypeError:
+        raise TypeError(f"image_threads({count!r}): give a whole number of threads") from None
+    if others < 0:
+        raise ValueError(f"image_threads({count!r}): give 1 thread or more")
+    with _threads(others) as pool:
         token = _pool.set(pool)
         try:
             yield
         finally:
             _pool.reset(token)
+
+
+def _threads(count: int) -> Any:
+    if not count:
+        return nullcontext()
+    from concurrent.futures import ThreadPoolExecutor  # takes milliseconds to load
+
+    return ThreadPoolExecutor(count)
 
 
 def thread_count() -> int:
@@ -73,26 +83,31 @@ def thread_count() -> int:
 
 def each(function: Callable[[Any], None], items: Iterable[Any]) -> None:
     """Call a function with each item: in order, or in threads if there are any, which take one after another."""
-    pool = _pool.get()
-    if pool is None:
-        for item in items:
+    pool, left = _pool.get(), deque(items)
+    if pool is None or len(left) < 2:
+        for item in left:
             function(item)
         return
-    from concurrent.futures import wait
-
-    left = iter(list(items))
 
     def work() -> None:
         _pool.set(None)  # it is one thread's share, and not to be shared again
-        for item in left:
+        while left:
+            try:
+                item = left.popleft()
+            except IndexError:  # another has taken the last
+                return
             function(item)
 
-    others = [pool.submit(copy_context().run, work) for _ in range(pool._max_workers)]
+    others = []
+    with suppress(RuntimeError):  # there are no more threads to be had, as the block has been left
+        others += [pool.submit(copy_context().run, work) for _ in range(min(pool._max_workers, len(left) - 1))]
     try:
         copy_context().run(work)
     finally:
-        wait(others)
-    for other in others:
+        begun = [other for other in others if not other.cancel()]
+        for other in begun:
+            other.exception()
+    for other in begun:
         other.result()
 
 
@@ -251,53 +266,76 @@ def to_images(g, weight, *, shape, stride, dilation):
 def to_images_into(x, g, weight, *, shape, stride, dilation):
     """`to_images`, in an array that is there."""
     (down, right), (high, wide), (height, width, channels, filters) = stride, dilation, weight.shape
-    places, across = g.shape[1:3]
-    apart, kernel_order, meetings = meeting(shape[1], places, height, down, high)
+    across = g.shape[2]
     matrix = scratch("matrix", (height, filters, width, channels), x.dtype)
-    for line, k in zip(matrix, kernel_order, strict=True):
+    for line, k in zip(matrix, kernel_order(height, down, high), strict=True):
         np.copyto(line, weight[k].transpose(2, 0, 1))
     matrix = matrix.reshape(height * filters, width * channels)
     x.fill(0)
 
-    def add(block):
-        piece, target = g[block[0]], x[block]
-        n, lines = target.shape[:2]
-        given = scratch("given", (n, across, places, filters), x.dtype)
-        first = 0
-        for some in (piece[:, i::apart] for i in range(min(apart, places))):
-            np.copyto(given[:, :, first : first + some.shape[1]], some.transpose(0, 2, 1, 3))
-            first += some.shape[1]
-        given = given.reshape(n * across, places * filters)
-        columns = scratch("columns", (lines, n * across, width * channels), x.dtype)
-        for column, (of_given, of_matrix) in zip(columns, meetings[block[1]], strict=True):
-            np.matmul(given[:, times(of_given, filters)], matrix[times(of_matrix, filters)], out=column)
-        seen = columns.reshape(lines, n, across, width, channels).transpose(3, 1, 0, 2, 4)
+    def add(target, columns):
+        """Add to images what their lines get, laid out for each place along a line."""
+        seen = columns.reshape(*columns.shape[:3], width, channels)
         for j in range(width):
             pixels = target[:, :, every(j * wide, across, right)]
-            np.add(pixels, seen[j], out=pixels)
+            np.add(pixels, seen[:, :, :, j], out=pixels)
 
-    each(add, blocks((*shape[:2], across, max(width * channels, filters))))
+    def of_one_line(block):  # each line of places meets one line of the image
+        piece = g[block]
+        columns = scratch("columns", (*piece.shape[:3], width * channels), x.dtype)
+        np.matmul(rows(piece), matrix, out=rows(columns))
+        add(x[block[0], every(block[1].start * down, piece.shape[1], down)], columns)
+
+    def of_several(block):
+        images, lines = block
+        target = x[block]
+        n, count = target.shape[:2]
+        places, apart, meetings = meeting(lines.start, lines.start + count, g.shape[1], height, down, high)
+        piece = g[images, places].transpose(0, 2, 1, 3)
+        given = scratch("given", piece.shape, x.dtype)
+        first = 0
+        for some in (piece[:, :, i::apart] for i in range(min(apart, piece.shape[2]))):
+            np.copyto(given[:, :, first : first + some.shape[2]], some)
+            first += some.shape[2]
+        given = given.reshape(n * across, piece.shape[2] * filters)
+        columns = scratch("columns", (count, n * across, width * channels), x.dtype)
+        for column, (of_given, of_kernel) in zip(columns, meetings, strict=True):
+            np.matmul(given[:, times(of_given, filters)], matrix[times(of_kernel, filters)], out=column)
+        add(target, columns.reshape(count, n, across, width * channels).transpose(1, 0, 2, 3))
+
+    size = across, max(width * channels, filters)
+    if height == 1:
+        each(of_one_line, blocks((*g.shape[:2], *size)))
+    else:
+        each(of_several, blocks((*shape[:2], *size)))
+
+
+def kernel_order(lines, stride, dilation):
+    """An order of a kernel's lines in which those that meet a line of an image lie side by side."""
+    apart = stride // gcd(stride, dilation)
+    return sorted(range(lines), key=lambda k: (k % apart, -k))
 
 
 @lru_cache
-def meeting(lines, places, kernel, stride, dilation):
-    """Which lines of a kernel, put at which lines of places, meet each line of an image.
+def meeting(start, stop, places, kernel, stride, dilation):
+    """Which lines of a kernel, put at which lines of places, meet each of an image's lines from start to stop.
 
-    Those that meet lie side by side when the lines of places are in the order 0, a, 2a, …, 1, 1 + a, …. Returns this a;
-    an order of the kernel's lines; and for each line of an image, which part of either order meets there.
+    Returns the lines of places that there are for these, as a slice; a number a, such that those that meet lie side by
+    side in the order 0, a, 2a, …, 1, 1 + a, … of them; and for each line of the image, which part of this order, and of
+    `kernel_order`, meets there.
     """
-    common = gcd(stride, dilation)
-    apart = dilation // common
-    order = sorted(range(places), key=lambda p: (p % apart, p))
-    kernel_order = sorted(range(kernel), key=lambda k: (k % (stride // common), -k))
+    low = max(-((dilation * (kernel - 1) - start) // stride), 0)
+    high = max(min((stop - 1) // stride + 1, places), low)
+    apart = dilation // gcd(stride, dilation)
+    place = {p: i for i, p in enumerate(sorted(range(low, high), key=lambda p: ((p - low) % apart, p)))}
+    row = {k: i for i, k in enumerate(kernel_order(kernel, stride, dilation))}
     found = []
-    for line in range(lines):
-        before = [line - p * stride for p in order]
-        met = [i for i, n in enumerate(before) if n % dilation == 0 and 0 <= n // dilation < kernel]
-        i = met[0] if met else 0
-        j = kernel_order.index(before[i] // dilation) if met else 0
+    for line in range(start, stop):
+        pairs = [(k, *divmod(line - k * dilation, stride)) for k in reversed(range(kernel))]
+        met = [(place[p], row[k]) for k, p, rest in pairs if not rest and p in place]
+        i, j = met[0] if met else (0, 0)
         found.append((slice(i, i + len(met)), slice(j, j + len(met))))
-    return apart, kernel_order, found
+    return slice(low, high), apart, found
 
 
 def times(part, n):
@@ -519,8 +557,8 @@ def to_taps(back, g, x, top, size, stride):
 def to_tiles(back, g, x, top, size, stride):
     """Write to each pixel what it gets of its window, where windows lie side by side, and all pixels are in one.
 
-    Whole lines of the images are gone through at a time, which takes two thirds of the time: loops over the channels
-    alone are short.
+    Whole lines of the images are gone through at a time, which takes two thirds of the time if no pixels tie: loops
+    over the channels alone are short.
     """
     n, below, across, channels = top.shape
     lines, wide = (n, below, size[0], across * size[1] * channels), (n, below, across, size[1], channels)

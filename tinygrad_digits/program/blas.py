@@ -64,7 +64,7 @@ def bound_gemm(c: Array, a: Array | None, b: Array | None) -> Callable[..., None
 
 def pieces_of(m: int, n: int, k: int, dtype: np.dtype[Any]) -> int:
     """Into how many pieces along k to cut a product of matrices of shapes (m, k) and (k, n)."""
-    pieces = -(-m * n * k // SMALL_PRODUCT)
+    pieces = max(-(-m * n * k // SMALL_PRODUCT), 1)
     return pieces if k >= LONG_SUM and pieces <= MOST_PIECES and _has_small_way(dtype) else 1
 
 

@@ -46,9 +46,10 @@ def cut(program: Program) -> Program:
 
     A training step of a LeNet takes four fifths of the time that two threads need who share each convolution's images.
     """
+    threads = convolution.thread_count()
     for n in dict.fromkeys(value.shape[0] for value in program.inputs if value.shape):
-        count = max((c for c in range(2, min(convolution.thread_count(), n) + 1) if n % c == 0), default=1)
-        if count > 1:
+        count = max((c for c in range(2, min(threads, n) + 1) if n % c == 0), default=0)
+        if 2 * count > threads:  # with fewer pieces, too many threads would wait
             region = _Region(program, n)
             if region.pays():
                 return region.cut(count)
@@ -82,6 +83,8 @@ class _Region:
                 late.update(values_in(line.out))
             elif any(v in self.rows for v in reads):
                 found = self._found(line)
+                if found is SUM and line.out.dtype.itemsize < 4:
+                    found = None  # of half precision, NumPy adds up in single
             if isinstance(found, Rows):
                 self.rows[line.out] = found
             if found is None or line in self.outside:
@@ -116,10 +119,11 @@ class _Region:
         op, args = line.op, line.args
         first = self.rows.get(args[0]) if isinstance(args[0], Value) else None
         if op in EACH_ROW:
-            with_rows = [self._at(line, a, Rows(0)) for a in args[: EACH_ROW[op]]]
-            return Rows(0) if all(with_rows) and self._whole(args[EACH_ROW[op] :]) else None
+            with_rows, others = args[: EACH_ROW[op]], args[EACH_ROW[op] :]
+            fit = all(self._lie(line, a, Rows(0)) for a in with_rows) and self.rows.keys().isdisjoint(values_in(others))
+            return Rows(0) if fit else None
         if op is key(convolution.to_weight):
-            return SUM if all(self._at(line, a, Rows(0)) for a in args) else None
+            return SUM if all(self._lie(line, a, Rows(0)) for a in args) else None
         if op is key(surrounded):
             return Rows(0) if first == Rows(0) and not any(line.kwargs["widths"][0]) else None
         if op is kernels.gathered:
@@ -136,11 +140,8 @@ class _Region:
             return self._of_elementwise(line)
         return None
 
-    def _whole(self, args: Any) -> bool:
-        return all(value not in self.rows for value in values_in(args))
-
-    def _at(self, line: Line, value: Value, rows: Rows) -> bool:
-        """Whether a value has its rows there; one that is computed from none can be cut so, if it is as long."""
+    def _lie(self, line: Line, value: Value, rows: Rows) -> bool:
+        """Whether a value has its rows there, for a line; one that has none is cut so for it, if it is as long."""
         if value not in self.rows and value.shape[rows.axis] == self.n * rows.places:
             return self.parts[line].setdefault(value, rows) == rows
         return self.rows.get(value) == rows
@@ -154,15 +155,15 @@ class _Region:
         (found,) = there
         for a in arrays:
             axis = found.axis + len(a.shape) - ndim
-            if axis >= 0 and a.shape[axis] != 1 and not self._at(line, a, Rows(axis, found.places)):
+            if axis >= 0 and a.shape[axis] != 1 and not self._lie(line, a, Rows(axis, found.places)):
                 return None
         return found
 
     def _of_view(self, line: Line, rows: Rows) -> Rows | None:
         if line.op is np.reshape:
-            first, rest = divmod(line.out.shape[0] if line.out.shape else 0, self.n)
+            places, rest = divmod(line.out.shape[0] if line.out.shape else 0, self.n)
             in_order = line.kwargs.get("order", "C") == "C" and rows.axis == 0
-            return Rows(0, first) if in_order and first and not rest else None
+            return Rows(0, places) if in_order and places and not rest else None
         shape = line.args[0].shape
         length = shape[rows.axis]
         strides = [int(axis == rows.axis) for axis in range(len(shape))]
@@ -178,11 +179,11 @@ class _Region:
         if not (isinstance(a, Value) and isinstance(b, Value) and a.shape and 1 <= len(b.shape) <= 2):
             return None
         rows_a, rows_b = self.rows.get(a), self.rows.get(b)
-        along_a, along_b = len(a.shape) - 1, len(b.shape) - 1 and len(b.shape) - 2
+        along_a, along_b = len(a.shape) - 1, 0  # b has one axis or two
         contracted = next((r for r, axis in ((rows_a, along_a), (rows_b, along_b)) if r and r.axis == axis), None)
         if contracted is not None:
             places = contracted.places
-            both = self._at(line, a, Rows(along_a, places)) and self._at(line, b, Rows(along_b, places))
+            both = self._lie(line, a, Rows(along_a, places)) and self._lie(line, b, Rows(along_b, places))
             return SUM if both and len(a.shape) <= 2 else None
         if rows_b is None:
             return rows_a

@@ -67,7 +67,7 @@ class Source:
         found: dict[Pieces, Source] = {}
         for line in self.plan.lines:
             if isinstance(line.op, Pieces):
-                inner, name = line.op.program, "piece" + f"_{len(found) + 1}" * bool(found)
+                inner, name = line.op.program, "piece"
                 title = f"{line.op.rows} of {line.op.rows * line.op.count} rows"
                 self.objects[name] = None  # the name is taken
                 found[line.op] = Source(inner, plan(inner), title, name, self.objects)
@@ -349,13 +349,12 @@ class Source:
 
     def _in_pieces(self, line: Line, name: str) -> str:
         """A line that runs another function for one piece of the batch after another."""
-        op: Any = line.op
-        source = self.pieces[op]
+        op, source = line.op, self.pieces[line.op]
         run, bind = self._free("run_pieces"), self._object(op.bind, "in_pieces")
         states = ", ".join("None" if v in op.totals else self.names[v] for v in source.states)
         self.bindings.append(f"{run} = {bind}({source.function}, [{states}], {name})")
         given = ", ".join(self.names[v] for v in line.args[: len(op.parts)])
-        return f"{run}({given})  # in threads; {name} has what each has added up"
+        return f"{run}({given})  # in threads, if there are any; {name} has what each adds up"
 
     def _apart(self, value: Value) -> bool:
         """Whether a value is a part of another array, whose elements need not lie side by side."""

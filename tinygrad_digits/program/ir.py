@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import Op
-
 
 @dataclass(eq=False)
 class Value:
@@ -51,10 +49,10 @@ class Value:
 class Line:
     """One operation: ``out = op(*args, **kwargs)``, where arguments are values, nested or not, and Python's constants.
 
-    Without `out` it is a check, which may raise.
+    Without `out` it is a check, which may raise. The operation is a function, or `pieces.Pieces`.
     """
 
-    op: Op
+    op: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     out: Any

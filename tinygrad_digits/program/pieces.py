@@ -25,7 +25,7 @@ class Rows(NamedTuple):
 
 @dataclass(eq=False)
 class Pieces:
-    """An operation: run a program for each piece of a batch.
+    """In the place of a line's operation: run a program for each piece of a batch.
 
     Attributes
     ----------
@@ -45,11 +45,6 @@ class Pieces:
     rows: int
     parts: list[Rows | None]
     totals: list[Value]
-    __name__ = "pieces"
-
-    def __call__(self, *args: Any) -> Any:
-        """Nothing: it is `bind` that makes what runs."""
-        raise NotImplementedError
 
     def bind(self, make: Callable[..., Any], states: list[Any], sums: NDArray[Any]) -> Callable[..., None]:
         """What runs the program for all pieces, in threads if there are any: a function of the inputs.

@@ -150,6 +150,9 @@ def draw(bound: Bound, args: tuple[Any, ...], repeat: int, figure: Figure | None
     for op, source in bound.source.pieces.items():  # in the place of the line that runs them
         at = next(i for i, line in enumerate(lines) if line.op is op)
         made[lines[at].out] = at
+        each = source.lines()
+        share = seconds[lines[at]] / (sum(seconds[line] for line in each) or 1.0)  # as threads run them at once
+        seconds |= {line: seconds[line] * share for line in each}
         lines[at : at + 1] = source.plan.lines
         buffers += source.plan.buffers
         views |= source.plan.views
