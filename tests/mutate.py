@@ -80,11 +80,16 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ("convolution: to_images_into", "width * channels → width"): "how much is done at a time",
     ("convolution: to_images_into", "width * channels → channels"): "how much is done at a time",
     ("convolution: to_images_into", "2 → 3"): "how much is done at a time",
-    ("convolution: meeting", "lambda p: (p % apart, p) → lambda p: 2 * (p % apart, p)"): "the order is the same",
     (
         "convolution: meeting",
-        "lambda k: (k % (stride // common), -k) → lambda k: 2 * (k % (stride // common), -k)",
+        "lambda p: ((p - low) % apart, p) → lambda p: 2 * ((p - low) % apart, p)",
     ): "the order is the same",
+    (
+        "convolution: kernel_order",
+        "lambda k: (k % apart, -k) → lambda k: 2 * (k % apart, -k)",
+    ): "the order is the same",
+    ("convolution: each", "len(left) - 1 → len(left)"): "one more thread finds nothing to do",
+    ("convolution: each", "len(left) - 1 → len(left) + 1"): "one more thread finds nothing to do",
     ("convolution: meeting", "0 → 1"): "where no lines begin",
     ("convolution: blocks", "1 → 2"): "how much is done at a time",
     ("convolution: blocks", "2 → 3"): "how much is done at a time",
@@ -151,9 +156,6 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "zip(letters, np.shape(factor), strict=True) → zip(np.shape(factor), letters, strict=True)",
     ): "a factor of ones more is only slower",
     ("products: others", "np.eye(n, dtype=x.dtype) → np.eye(n)"): "of a dtype too wide, which the sweep narrows",
-    ("convolution: image_threads", "count < 2 → count <= 2"): "threads change no result",
-    ("convolution: image_threads", "count < 2 → count > 2"): "threads change no result",
-    ("convolution: image_threads", "2 → 3"): "threads change no result",
     ("cumulative: recurrence", "steps < b.shape[-1] → steps <= b.shape[-1]"): "one round more adds zeros",
     (
         "neural: rows",
