@@ -91,6 +91,7 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ("convolution: each", "len(left) - 1 → len(left)"): "one more thread finds nothing to do",
     ("convolution: each", "len(left) - 1 → len(left) + 1"): "one more thread finds nothing to do",
     ("convolution: meeting", "0 → 1"): "where no lines begin",
+    ("convolution: added_up", "len(parts) + 1 → len(parts)"): "in which order is added only rounds otherwise",
     ("convolution: blocks", "1 → 2"): "how much is done at a time",
     ("convolution: blocks", "2 → 3"): "how much is done at a time",
     ("convolution: to_largest_into", "top.size * prod(size) → top.size"): "the other way is only slower",

@@ -309,12 +309,23 @@ def test_threads_see_what_numpy_is_told_and_pass_on_errors(monkeypatch):
             tg.conv2d(x, np.full((2, 2, 1, 1), 1e300))
 
 
-def test_many_images_are_an_even_number_of_blocks_for_two_threads(monkeypatch):
+def test_many_images_are_cut_in_half_until_they_fit(monkeypatch):
     monkeypatch.setattr(convolution, "BLOCK", 30)
     assert convolution.shares(np.empty((0, 2, 5, 1))) == []
     assert convolution.shares(np.empty((3, 2, 5, 1))) == [slice(0, 3)]
     assert convolution.shares(np.empty((4, 2, 5, 1))) == [slice(0, 2), slice(2, 4)]
-    assert convolution.shares(np.empty((7, 2, 5, 1))) == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)]
+    assert convolution.shares(np.empty((7, 2, 5, 1))) == [slice(0, 2), slice(2, 4), slice(4, 7)]
+
+
+def test_the_sum_over_a_batch_is_that_of_its_halves_to_the_last_bit(monkeypatch):
+    monkeypatch.setattr(convolution, "BLOCK", 60)
+    rng = np.random.default_rng(0)
+    x, g = rng.normal(size=(24, 5, 5, 1)).astype("f"), rng.normal(size=(24, 4, 4, 3)).astype("f")
+
+    def total(part):
+        return convolution.to_weight(x[part], g[part], kernel=(2, 2), stride=(1, 1), dilation=(1, 1))
+
+    np.testing.assert_array_equal(total(slice(24)), total(slice(12)) + total(slice(12, 24)))
 
 
 @pytest.mark.parametrize("part", [1, 4, 99])

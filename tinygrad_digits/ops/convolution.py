@@ -247,9 +247,15 @@ def to_weight_into(out, x, g, *, kernel, stride, dilation):
         np.matmul(laid_out(seen[block]).T, rows(g[block]), out=parts[i])
 
     each(product, enumerate(pieces))
-    total.fill(0)
-    for part in parts:  # in order, however many threads there are
-        np.add(total, part, out=total)
+    np.copyto(total, added_up(parts) if pieces else 0)
+
+
+def added_up(parts):
+    """The sum of arrays, in the first one's place: of their halves' sums, as those of a batch's halves would be."""
+    if len(parts) > 1:
+        half = (len(parts) + 1) // 2
+        np.add(added_up(parts[:half]), added_up(parts[half:]), out=parts[0])
+    return parts[0]
 
 
 @primitive
@@ -361,11 +367,19 @@ def blocks(shape):
     n, height = shape[:2]
     lines = max(BLOCK // max(prod(shape[2:]), 1), 1)
     images, lines = max(lines // height, 1), min(lines, height)
-    if images < n:  # an even number of blocks, for two threads to have as many
-        images = -(-n // (-(-n // images // 2) * 2))
-    for i in range(0, n, images):
+    for some in halves(0, n, images):
         for j in range(0, height, lines):
-            yield slice(i, i + images), slice(j, j + lines)
+            yield some, slice(j, j + lines)
+
+
+def halves(start, stop, most):
+    """Cut a range in half until each piece has so many at most: the slices. Two threads then have as many blocks."""
+    if stop - start > most:
+        middle = (start + stop + 1) // 2
+        yield from halves(start, middle, most)
+        yield from halves(middle, stop, most)
+    elif start < stop:
+        yield slice(start, stop)
 
 
 def laid_out(seen):
