@@ -68,7 +68,7 @@ class Net:
     batch: int
     lr: float
     momentum: float = 0.0
-    repeat: int = 5
+    repeat: int = 20
 
     @property
     def convolutional(self) -> bool:
