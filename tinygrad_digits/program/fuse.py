@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,6 @@ def fuse(program: Program) -> Program:
     instead of 78, of a step of 180; adding a multiple takes half the time.
     """
     fusion = _Fusion(program)
-    for line in program.lines:
-        if isinstance(line.op, Pieces):
-            line.op.program = fuse(line.op.program)
     return eliminate(program.with_lines([fusion.fused(line) or line for line in program.lines]))
 
 
@@ -48,8 +46,10 @@ class _Fusion:
                     value = first
 
     def fused(self, line: Line) -> Line | None:
-        """One line for an addition and the product or multiple that is added."""
+        """One line for an addition and the product or multiple that is added; or for pieces in which there are such."""
         out, args = line.out, line.args
+        if isinstance(line.op, Pieces):
+            return replace(line, op=replace(line.op, program=fuse(line.op.program)))
         if line.op not in (np.add, np.subtract) or line.kwargs or line.errors or not found(out.dtype):
             return None
         if any(not isinstance(a, Value) or a.dtype != out.dtype for a in args):
