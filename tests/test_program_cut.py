@@ -19,6 +19,13 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(40, 7, 6, 2))
 LABELS = RNG.integers(0, 3, 40)
 
+
+def across_images(x):
+    """Something that mixes numbers of several images, by their places in memory."""
+    rows = np.reshape(x, (x.shape[1], -1))
+    return x + np.reshape(rows * np.sum(rows, axis=0), x.shape)
+
+
 LAYERS = {
     "convolution": lambda rng: nn.Conv2d(2, 2, 3, padding=1, rng=rng),
     "kernel of 1": lambda rng: nn.Conv2d(2, 2, 1, rng=rng),
@@ -39,6 +46,10 @@ LAYERS = {
     "upside down": lambda rng: nn.Lambda(lambda x: x + np.flip(x, 0)),
     "next image": lambda rng: nn.Lambda(lambda x: x + np.roll(x, 1, 0)),
     "first image": lambda rng: nn.Lambda(lambda x: x - x[:1]),
+    "an image before": lambda rng: nn.Lambda(lambda x: x + np.pad(x, ((1, 0), (0, 0), (0, 0), (0, 0)))[:-1]),
+    "lines of all images": lambda rng: nn.Lambda(across_images),
+    "sum of channels": lambda rng: nn.Lambda(lambda x: x + np.sum(np.transpose(x, (3, 0, 1, 2)), axis=0)[..., None]),
+    "own weights": lambda rng: nn.Lambda(lambda x: x * tg.tensor(np.linspace(1, 2, len(x))[:, None, None, None])),
     "where positive": lambda rng: nn.Lambda(lambda x: np.where(x > 0, x, 0.5 * x)),
     "clipped": lambda rng: nn.Lambda(lambda x: np.clip(x, -1, 1)),
     "weighted images": lambda rng: nn.Lambda(lambda x: x * np.linspace(1, 2, len(x))[:, None, None, None]),
@@ -264,6 +275,31 @@ def test_the_step_is_compared_line_by_line_with_the_batch_in_one_piece():
         net = Net(PLAIN, lambda step: tg.compile(step, debug=True))
         net.train(12)
     assert pieces_of(net) is None
+
+
+@pytest.mark.parametrize("name", ["an image before", "lines of all images", "sum of channels", "own weights"])
+def test_what_mixes_images_or_treats_each_in_its_own_way(name):
+    expected = Net([name, "convolution", "tanh"], lambda step: step).train(12)
+    with sharing(2):
+        net = Net([name, "convolution", "tanh"], tg.compile)
+        agree(net.train(12), expected)
+    assert pieces_of(net)
+
+
+def test_a_kernel_that_is_as_high_as_a_batch_is_large_is_not_cut():
+    scale = tg.tensor(np.array(2.0), requires_grad=True)
+
+    def step(x, weight):
+        loss = np.sum(np.square(tg.conv2d(x * scale, weight)))
+        scale.grad = None
+        loss.backward()
+        return loss
+
+    weight = RNG.normal(size=(4, 2, 2, 3))
+    expected = step(IMAGES[:4], weight).item(), scale.grad
+    with sharing(2):
+        found = tg.compile(step)(IMAGES[:4], weight).item(), scale.grad
+    np.testing.assert_allclose(found, expected)
 
 
 def test_sums_of_half_precision_are_not_cut_up():
