@@ -283,7 +283,20 @@ def test_what_mixes_images_or_treats_each_in_its_own_way(name):
     with sharing(2):
         net = Net([name, "convolution", "tanh"], tg.compile)
         agree(net.train(12), expected)
-    assert pieces_of(net)
+    _, _, piece, _ = pieces_of(net)
+    assert bool(re.search(r"np\.add\.reduce\(\w+, axis=0,", piece)) == (name == "sum of channels")  # each image's own
+
+
+def test_an_image_that_is_added_to_a_batch_is_added_once():
+    layer = nn.Conv2d(2, 2, 3, rng=0)
+
+    def step(x):
+        more = np.pad(layer(x), ((1, 0), (0, 0), (0, 0), (0, 0)), constant_values=3)
+        return np.sum(more * more)
+
+    expected = step(IMAGES[:6]).item()
+    with sharing(2):
+        assert tg.compile(step)(IMAGES[:6]).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_kernel_that_is_as_high_as_a_batch_is_large_is_not_cut():
