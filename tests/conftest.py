@@ -38,9 +38,9 @@ def own_rules(leave_no_trace):
     autodiff.rules.update(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium, driven by Playwright, started once."""
+    """The system's Chromium, driven by Playwright, which has an event loop run in this thread until it is stopped."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: python -m pip install playwright")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not chromium:
