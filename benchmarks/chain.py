@@ -17,8 +17,8 @@ OPS = 2_000
 X = np.array([0.5, 0.6])
 C = np.array([0.9999, 1.0001])
 
-Op = Callable[[Any, Any, Any, Any], Any]
-"""An operation on y, with a constant, with what the chain began with, and with the tanh of the library."""
+Chain = Callable[[Any, Any, Any], Any]
+"""Operations one after another, from x, with a constant, and with the tanh of the library."""
 
 
 def multiply() -> dict[str, Contestant]:
@@ -33,7 +33,13 @@ def multiply() -> dict[str, Contestant]:
             g = g * C
         return g
 
-    return _contestants(bare, lambda y, c, x, tanh: y * c, OPS)
+    def chain(x: Any, c: Any, tanh: Any) -> Any:
+        y = x
+        for _ in range(OPS):
+            y = y * c
+        return y
+
+    return _contestants(bare, chain)
 
 
 def mixed() -> dict[str, Contestant]:
@@ -52,31 +58,34 @@ def mixed() -> dict[str, Contestant]:
             g = g * C * (1 - y * y)
         return total + g
 
-    return _contestants(bare, lambda y, c, x, tanh: -(tanh(y) * c + x), OPS // 4)
+    def chain(x: Any, c: Any, tanh: Any) -> Any:
+        y = x
+        for _ in range(OPS // 4):
+            y = -(tanh(y) * c + x)
+        return y
+
+    return _contestants(bare, chain)
 
 
-def _contestants(bare: Callable[[], object], op: Op, times: int) -> dict[str, Contestant]:
-    eager = _descent(tg.tensor(X, requires_grad=True), tg.tensor(C), np.tanh, op, times)
-    program = _descent(tg.tensor(X, requires_grad=True), tg.tensor(C), np.tanh, op, times, tg.compile)
+def _contestants(bare: Callable[[], object], chain: Chain) -> dict[str, Contestant]:
+    eager = _descent(tg.tensor(X, requires_grad=True), tg.tensor(C), np.tanh, chain)
+    program = _descent(tg.tensor(X, requires_grad=True), tg.tensor(C), np.tanh, chain, tg.compile)
     found = {"ours compiled": program, "ours eager": eager, "bare NumPy": bare}
     if find_spec("torch"):
         import torch
 
-        found["PyTorch"] = _descent(torch.tensor(X, requires_grad=True), torch.tensor(C), torch.tanh, op, times)
+        found["PyTorch"] = _descent(torch.tensor(X, requires_grad=True), torch.tensor(C), torch.tanh, chain)
     return {name: Contestant(run) for name, run in found.items()}
 
 
 def _descent(
-    x: Any, c: Any, tanh: Any, op: Op, times: int, form: Callable[[Any], Any] = lambda way: way
+    x: Any, c: Any, tanh: Any, chain: Chain, form: Callable[[Any], Any] = lambda way: way
 ) -> Callable[[], object]:
     """A way down a chain, and back to x."""
 
     @form
     def way() -> None:
-        y = x
-        for _ in range(times):
-            y = op(y, c, x, tanh)
-        y.sum().backward()
+        chain(x, c, tanh).sum().backward()
 
     def run() -> None:
         x.grad = None

@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_digits as tg
 from tinygrad_digits import autodiff
@@ -29,12 +31,14 @@ def test_a_value_used_twice_gets_both_gradients():
 
 
 def test_diamonds_on_diamonds():
+    def diamonds(y):
+        for _ in range(60):  # 2**60 paths
+            y = (y + y) * 0.5
+        return y
+
     x = leaf(1.0)
-    y = x
-    for _ in range(60):  # 2**60 paths
-        y = (y + y) * 0.5
-    y.backward()
-    np.testing.assert_array_equal(x.grad, 1)
+    diamonds(x).backward()
+    np.testing.assert_array_equal([x.grad, tg.grad(diamonds)(1.0)], 1)
 
 
 def test_each_node_waits_for_all_its_uses():
@@ -53,6 +57,62 @@ def test_each_node_waits_for_all_its_uses():
         del autodiff.rules[autodiff.key(watched)]
     assert calls == [38.0]
     np.testing.assert_array_equal(x.grad, 76)
+
+
+# Operations on numbers made before, and their derivatives by both: what forward mode needs.
+STEPS = {
+    np.add: lambda a, b: (1, 1),
+    np.subtract: lambda a, b: (1, -1),
+    np.multiply: lambda a, b: (b, a),
+    np.sin: lambda a: (np.cos(a),),
+}
+
+
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(1, 20), st.integers(1, 20)), max_size=20),
+    ends=st.sets(st.integers(1, 20), min_size=1, max_size=3),
+    inputs=st.sets(st.integers(1, 20), max_size=2),
+    retained=st.integers(1, 20),
+    keep=st.booleans(),
+    create_graph=st.booleans(),
+)
+def test_graphs_of_any_shape(steps, ends, inputs, retained, keep, create_graph):
+    nodes, slopes = [leaf(0.3), leaf(-0.7)], []  # slopes: of what by what, for each step
+    for op, *back in steps:
+        places = [len(nodes) - 1 - (k - 1) % len(nodes) for k in back[: op.nin]]
+        values = [nodes[place].item() for place in places]
+        slopes.append(dict.fromkeys(places, 0.0))
+        for place, slope in zip(places, STEPS[op](*values), strict=True):
+            slopes[-1][place] += slope
+        nodes.append(op(*[nodes[place] for place in places]))
+    ends, inputs = ({len(nodes) - 1 - (k - 1) % len(nodes) for k in drawn} for drawn in (ends, inputs))
+    retained = len(nodes) - 1 - (retained - 1) % len(nodes)
+    nodes[retained].retain_grad()
+    expected = {place: float(place in ends) for place in range(len(nodes))}
+    reached, passed = set(ends), []
+    for place in reversed(range(2, len(nodes))):
+        if place in reached and place not in inputs:
+            passed.append(steps[place - 2][0])
+            reached.update(slopes[place - 2])
+            for behind, slope in slopes[place - 2].items():
+                expected[behind] += expected[place] * slope
+    visited = []
+    form = leaf if create_graph else np.array
+    found = autodiff.sweep(
+        {nodes[place]: form(1.0) for place in sorted(ends)},
+        create_graph=create_graph,
+        keep=keep,
+        inputs={nodes[place] for place in inputs},
+        visit=lambda op, args: visited.append(op),
+    )
+    wanted = sorted(reached & ({0, 1, retained} | inputs))
+    assert set(found) == {nodes[place] for place in wanted}
+    got = [found[nodes[place]].item() for place in wanted]
+    atol = 1e-9 * max(map(abs, expected.values()))
+    np.testing.assert_allclose(got, [expected[place] for place in wanted], rtol=1e-9, atol=atol)
+    assert visited == (passed if create_graph else [])
+    freed = [node._recipe is autodiff.FREED for node in nodes]
+    assert freed == [not keep and n > 1 and n in reached and n not in inputs for n in range(len(nodes))]
 
 
 def test_wide_graphs():

@@ -13,15 +13,17 @@ are wanted. Rules need not think of broadcasting: the sweep undoes it.
 
 This module knows NumPy only. A *node* of the graph is any object with the attributes ``_array`` (an array), ``_recipe``
 (how it was computed: operation, arguments, the values they had, keywords, the positions of the arguments that need a
-gradient; `LEAF` where the graph begins; None where no gradient is wanted), ``_lent`` and ``_retains_grad``. In the
-package there is one such class, ``Tensor``.
+gradient, and a number, larger than those of nodes made before; `LEAF` where the graph begins; None where no gradient is
+wanted), ``_lent`` and ``_retains_grad``. In the package there is one such class, ``Tensor``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import wraps
+from heapq import heappop, heappush
 from inspect import Parameter, signature
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -50,17 +52,20 @@ into: dict[Op, Op] = {}
 advice: dict[Op, str] = {}
 """For functions without a rule: what to do instead."""
 
+next_number = count(1).__next__
+"""Gives each recipe its number."""
+
 # Recipes without an operation. They are told apart by `is`, and hold their names only so as not to be equal.
-LEAF: Any = (None, (), (), {"of": "leaf"}, ())
+LEAF: Any = (None, (), (), {"of": "leaf"}, (), 0)
 """The recipe of a node that was made, not computed, and wants a gradient."""
 
-INPUT: Any = (None, (), (), {"of": "input"}, ())
+INPUT: Any = (None, (), (), {"of": "input"}, (), 0)
 """The recipe of an argument of a function that is being differentiated."""
 
-CLOSED: Any = (None, (), (), {"of": "closed"}, ())
+CLOSED: Any = (None, (), (), {"of": "closed"}, (), 0)
 """The recipe of such an argument afterwards: nobody else can ask for its gradient."""
 
-FREED: Any = (None, (), (), {"of": "freed"}, ())
+FREED: Any = (None, (), (), {"of": "freed"}, (), 0)
 """The recipe of a node whose graph has been used up by a backward sweep."""
 
 
@@ -249,8 +254,9 @@ def sweep(
 ) -> dict[Any, Any]:
     """Carry gradients from results back to where the graph begins.
 
-    Iterative, in time linear in the size of the graph: a node's gradient is passed on once all its uses have sent
-    theirs. Nothing is stored on a node; gradients of intermediates die here, but for those that `retain_grad` marks.
+    Iterative, from the last node made to the first: by the time it is a node's turn, all its uses have sent their
+    gradients, as they were made later. Nothing is stored on a node; gradients of intermediates die here, but for those
+    that `retain_grad` marks.
 
     Parameters
     ----------
@@ -270,100 +276,110 @@ def sweep(
     dict of node to array (to node, with `create_graph`)
         The gradient of every leaf, every one of `inputs`, and every node marked by `retain_grad`, that was reached.
     """
-    uses = _count_uses(seeds, inputs)
-    waiting = {node: g for node, g in seeds.items() if uses[node]}  # for gradients that other uses have yet to send
-    ready = [(node, g) for node, g in seeds.items() if not uses[node]]
-    reached = {}
-    while ready:
-        node, g = ready.pop()
-        op, args, values, kwargs, wanted = node._recipe
-        if op is None or node._retains_grad or (inputs and node in inputs):
-            reached[node] = g
-            if op is None or node in inputs:
-                continue
-        if not keep:
-            node._recipe = FREED
-        row = rules[op]
-        if create_graph:
-            visit(op, args)
-            given, out = args, node
-        else:
-            given, out = values, node._array
-        for position in wanted:
-            try:
-                rule = row[position]
-            except IndexError:
-                rule = _no_derivative(op, position)
-            passed = rule(g, out, *given, **kwargs) if kwargs else rule(g, out, *given)
-            value = values[position]
-            try:
-                fits = passed.shape == value.shape
-            except AttributeError:
-                raise TypeError(
-                    f"the rule of {name(op)} for its argument number {position + 1} gave {passed!r:.50}, a "
-                    f"{type(passed).__name__}: let it return an array of shape {value.shape}"
-                ) from None
-            if not fits:
-                passed = _unbroadcast(passed, value.shape, op)
-            if passed.dtype is not value.dtype:
-                passed = _cast(passed, value.dtype, op)
-            source = args[position]
-            if source in waiting:
-                passed = waiting.pop(source) + passed
-            if uses[source] == 1:
-                ready.append((source, passed))
+    reached: dict[Any, Any] = {}
+    waiting: dict[Any, Any] = {}  # for what newer nodes may yet send
+    newest: list[tuple[int, Any]] = []  # of those that wait: a heap
+
+    def send(node: Any, g: Any) -> None:
+        place = reached if _is_end(node, inputs) else waiting
+        if node in place:
+            g = place[node] + g
+        elif place is waiting:
+            heappush(newest, (-node._recipe[-1], node))
+        place[node] = g
+
+    for seed, g in seeds.items():
+        send(seed, g)
+    while newest:
+        node = heappop(newest)[1]
+        g = waiting.pop(node)
+        while node is not None:  # down a chain, where nothing else waits
+            op, args, values, kwargs, wanted, _ = node._recipe
+            position = 0
+            for source in args:
+                value = values[position]
+                position += 1  # noqa: SIM113 - counting by hand is faster than enumerate
+                if (
+                    source is not value
+                    and (source._array is not value or source._lent is not None)
+                    and source._now() is not value
+                ):
+                    raise RuntimeError(
+                        f"argument {position} of {name(op)}, {describe(source)}, was changed after it was used, so the "
+                        "gradient would be wrong. Change it after backward(), or use a copy of it"
+                    )
+            if node._retains_grad:
+                reached[node] = g
+            if create_graph:
+                visit(op, args)
+                given, out = args, node
             else:
-                uses[source] -= 1
-                waiting[source] = passed
+                given, out = values, node._array
+            if not keep:
+                node._recipe = FREED
+            row, node, following = rules[op], None, None
+            for position in wanted:
+                try:
+                    rule = row[position]
+                except IndexError:
+                    rule = _no_derivative(op, position)
+                if kwargs:
+                    passed = rule(g, out, *given, **kwargs)
+                elif len(given) == 2:  # most often, and a list to unpack takes time
+                    passed = rule(g, out, given[0], given[1])
+                else:
+                    passed = rule(g, out, *given)
+                value = values[position]
+                try:
+                    fits = passed.shape == value.shape
+                except AttributeError:
+                    raise TypeError(
+                        f"the rule of {name(op)} for its argument number {position + 1} gave {passed!r:.50}, a "
+                        f"{type(passed).__name__}: let it return an array of shape {value.shape}"
+                    ) from None
+                if not fits:
+                    passed = _unbroadcast(passed, value.shape, op)
+                if passed.dtype is not value.dtype:
+                    passed = _cast(passed, value.dtype, op)
+                source = args[position]
+                if node is not None or source in inputs or not (recipe := source._recipe) or not recipe[0]:
+                    send(source, passed)
+                else:
+                    node, following = source, passed
+            if newest and node is not None:
+                send(node, following)
+                break
+            g = following
     return reached
 
 
-def _count_uses(roots: Iterable[Any], inputs: Collection[Any]) -> dict[Any, int]:
-    """For each node the roots depend on: how many gradients it will be sent. All values must still be as recorded."""
-    uses = dict.fromkeys(roots, 0)
-    stack = list(uses)
-    while stack:
-        node = stack.pop()
-        recipe = node._recipe
-        if recipe is LEAF or (inputs and node in inputs):
-            continue
-        if recipe is FREED:
-            raise RuntimeError(
-                "backward() through a graph that an earlier backward() has freed, or begun to free before it failed. "
-                "Pass retain_graph=True to the earlier call, or compute the result anew"
-            )
-        try:
-            op, args, values, _, wanted = recipe
-        except TypeError:
-            raise RuntimeError(
-                f"requires_grad of {describe(node)} was set to False after it had been used. Do so after backward()"
-            ) from None
-        position = 0
-        for source in args:
-            value = values[position]
-            position += 1  # noqa: SIM113 - counting by hand is faster than enumerate
-            if (
-                source is not value
-                and (source._array is not value or source._lent is not None)
-                and source._now() is not value
-            ):
-                raise RuntimeError(
-                    f"argument {position} of {name(op)}, {describe(source)}, was changed after it was used, so the "
-                    "gradient would be wrong. Change it after backward(), or use a copy of it"
-                )
-        for position in wanted:
-            source = args[position]
-            if source in uses:
-                uses[source] += 1
-            else:
-                uses[source] = 1
-                stack.append(source)
-    return uses
+def _is_end(node: Any, inputs: Collection[Any]) -> bool:
+    """Whether gradients go no further than to a node. Complains of one that has lost its recipe."""
+    if node in inputs:
+        return True
+    recipe = node._recipe
+    if recipe is None:
+        raise RuntimeError(
+            f"requires_grad of {describe(node)} was set to False after it had been used. Do so after backward()"
+        )
+    if recipe is FREED:
+        raise RuntimeError(
+            "backward() through a graph that an earlier backward() has freed, or begun to free before it failed. "
+            "Pass retain_graph=True to the earlier call, or compute the result anew"
+        )
+    return recipe[0] is None
 
 
 def depends_on_others(roots: Iterable[Any], inputs: Collection[Any]) -> bool:
     """Whether somebody can ask for the roots' gradient by anything that is not, and is not behind, the inputs."""
-    nodes = _count_uses(roots, inputs)
+    nodes = list(roots)
+    seen = set(nodes)
+    for node in nodes:
+        if not _is_end(node, inputs):
+            _, args, _, _, wanted, _ = node._recipe
+            behind = {args[position] for position in wanted} - seen
+            seen |= behind
+            nodes += behind
     return any((node._recipe is LEAF or node._recipe is INPUT) and node not in inputs for node in nodes)
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import autodiff
-from .autodiff import CLOSED, LEAF, Op, describe, name
+from .autodiff import CLOSED, LEAF, Op, describe, name, next_number, rules
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _is_recording = _recording.get
@@ -36,8 +36,6 @@ _traces_lock = Lock()
 _ndarray = np.ndarray
 
 _NO_KEYWORDS: dict[str, Any] = {}
-_FIRST = (0,)
-_WANTED = {(False, False): (), (False, True): (1,), (True, False): _FIRST, (True, True): (0, 1)}
 _SCALARS = frozenset({int, float, bool})
 _CONSTANTS = frozenset({int, float, bool, str, type(None)})
 
@@ -94,8 +92,8 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         for keyword, value in kwargs.items():
             if type(value) not in _CONSTANTS:
                 kwargs = {**kwargs, keyword: _fixed(value, keyword, op)}
-    elif len(args) == 1 and type(a := args[0]) is Tensor and a._recipe is not None and _recording.get():
-        if op not in autodiff.rules:
+    elif len(args) == 1 and type(a := args[0]) is Tensor and a._recipe is not None and _is_recording():
+        if op not in rules:
             raise autodiff.missing_rule(op)
         x = a._array if a._lent is None else a._now()
         try:
@@ -104,7 +102,7 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
             raise _explained(error, op, args) from None
         if type(data) is not _ndarray or data is x:
             data = _checked(data, op, args)
-        return _new(data, (op, args, (x,), _NO_KEYWORDS, _FIRST))
+        return _new(data, (op, args, (x,), _NO_KEYWORDS, (0,), next_number()))
     values = []
     wanted = []
     loose = []  # arguments that somebody may change
@@ -128,15 +126,15 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     if type(data) is not _ndarray or data is values[0] or (loose and data.dtype.kind not in "fiub"):
         data = _checked(data, op, args)
     recipe = None
-    if wanted and _recording.get():
-        if op not in autodiff.rules:
+    if wanted and _is_recording():
+        if op not in rules:
             raise autodiff.missing_rule(op)
         if loose:
             held = list(args)
             for position in loose:
                 held[position] = values[position] = _constant(args[position], op)
             args = tuple(held)
-        recipe = (op, args, values, kwargs, wanted)
+        recipe = (op, args, values, kwargs, wanted, next_number())
     elif data.base is not None or any(data is value for value in values):  # noqa: SIM102 - the common case first
         # A view outside the graph would not notice that its tensor is changed: it gets memory of its own.
         if wanted or any(a._lent is not None if isinstance(a, Tensor) else isinstance(a, np.ndarray) for a in args):
@@ -418,12 +416,13 @@ def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any
         if _traces:
             return _apply(op, (self, other), {})
         x = self._array if self._lent is None else self._now()
+        wanted: tuple[int, ...] = () if self._recipe is None else (0,)
         if type(other) is Tensor:
             y = other._array if other._lent is None else other._now()
-            wanted = _WANTED[self._recipe is not None, other._recipe is not None]
+            if other._recipe is not None:
+                wanted = (0, 1) if wanted else (1,)
         elif type(other) in _SCALARS:
             y = other
-            wanted = _WANTED[self._recipe is not None, False]
         else:
             return _apply(op, (self, other), {})
         try:
@@ -432,7 +431,8 @@ def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any
             raise _explained(error, op, (self, other)) from None
         tensor: Tensor = _allocate(Tensor)  # as _new does; see _apply
         tensor._array = data if type(data) is _ndarray else np.asarray(data)
-        tensor._recipe = (op, (self, other), (x, y), _NO_KEYWORDS, wanted) if wanted and _is_recording() else None
+        recorded = wanted and _is_recording()
+        tensor._recipe = (op, (self, other), (x, y), _NO_KEYWORDS, wanted, next_number()) if recorded else None
         tensor._lent = None
         tensor._retains_grad = False
         tensor.grad = None
@@ -445,7 +445,7 @@ def _binary(op: Op) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any
 
 
 def _unary(op: Op) -> Callable[[Any], Any]:
-    return lambda self: _apply(op, (self,), {})
+    return lambda self: _apply(op, (self,), _NO_KEYWORDS)
 
 
 def _untracked(op: Op) -> Callable[[Any, Any], Any]:
@@ -727,7 +727,7 @@ class Tensor:
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "__call__" and not kwargs and ufunc in autodiff.rules:
+        if method == "__call__" and not kwargs and ufunc in rules:
             return _apply(ufunc, inputs, _NO_KEYWORDS)
         if method == "__call__":
             return _call(ufunc, inputs, kwargs)

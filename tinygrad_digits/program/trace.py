@@ -219,7 +219,7 @@ class Trace:
             if op not in autodiff.rules:
                 raise missing_rule(op)
             arrays = [a._array if isinstance(a, Tensor) else a for a in args]
-            made._recipe = (op, args, arrays, kwargs, wanted)
+            made._recipe = (op, args, arrays, kwargs, wanted, autodiff.next_number())
         return made
 
     def _execute(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
