@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from statistics import median
 from time import perf_counter, process_time, sleep
 
@@ -89,8 +90,11 @@ def race(
             one.run()
     gc.collect()
     gc.freeze()  # the collector need not look through all that the peers have imported
+    order, shuffle = list(contestants), Random(0).shuffle
     for _ in range(rounds):
-        for name, one in contestants.items():
+        shuffle(order)  # none is to come after the same one always, whose threads and caches it finds
+        for name in order:
+            one = contestants[name]
             with controller.limit(limits=one.blas or threads, user_api="blas"):
                 if threads > 1:
                     sleep(PAUSE)
