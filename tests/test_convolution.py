@@ -349,7 +349,11 @@ def test_lines_of_a_kernel_meet_an_images_lines_side_by_side(lines, kernel, stri
     seen = set()
     for start in range(0, lines, part):
         stop = min(start + part, lines)
-        some, apart, found = convolution.meeting(start, stop, places, kernel, stride, dilation)
+        some, apart, found = convolution.meeting(start, stop, places, kernel, stride, dilation, 1)
+        assert convolution.meeting(start, stop, places, kernel, stride, dilation, 3) == (
+            *(some, apart),
+            [tuple(slice(3 * part.start, 3 * part.stop) for part in parts) for parts in found],
+        )
         needed = range(places)[some]
         order = [p for first in range(apart) for p in needed[first::apart]]
         for line, (of_places, of_kernel) in zip(range(start, stop), found, strict=True):
@@ -383,8 +387,9 @@ def test_nothing_waits_for_threads_that_are_busy_or_gone():
 def test_large_images_are_laid_out_some_lines_at_a_time(monkeypatch):
     """And each line of places for the lines of the image that it meets only."""
     monkeypatch.setattr(convolution, "BLOCK", 2**14)
-    kept = vars(scratch._memory)
+    kept = scratch._memory.blocks
     kept.clear()
+    scratch._memory.views.clear()
     g, weight = np.ones((1, 200, 40, 8), np.float32), np.ones((3, 3, 8, 8), np.float32)
     back = convolution.to_images(g, weight, shape=(1, 202, 42, 8), stride=(1, 1), dilation=(1, 1))
     assert back.sum() == g.size * weight[..., 0].size

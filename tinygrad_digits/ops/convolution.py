@@ -239,7 +239,7 @@ def to_weight_into(out, x, g, *, kernel, stride, dilation):
     """`to_weight`, in an array that is there."""
     seen = windows(x, kernel, stride, dilation)
     total = rows(out)
-    pieces = list(blocks(seen.shape))
+    pieces = blocks(seen.shape)
     parts = scratch("parts", (len(pieces), *total.shape), out.dtype)
 
     def product(piece):  # to lay the windows out again costs less than to have kept them
@@ -296,7 +296,7 @@ def to_images_into(x, g, weight, *, shape, stride, dilation):
         images, lines = block
         target = x[block]
         n, count = target.shape[:2]
-        places, apart, meetings = meeting(lines.start, lines.start + count, g.shape[1], height, down, high)
+        places, apart, meetings = meeting(lines.start, lines.start + count, g.shape[1], height, down, high, filters)
         piece = g[images, places].transpose(0, 2, 1, 3)
         given = scratch("given", piece.shape, x.dtype)
         first = 0
@@ -306,7 +306,7 @@ def to_images_into(x, g, weight, *, shape, stride, dilation):
         given = given.reshape(n * across, piece.shape[2] * filters)
         columns = scratch("columns", (count, n * across, width * channels), x.dtype)
         for column, (of_given, of_kernel) in zip(columns, meetings, strict=True):
-            np.matmul(given[:, times(of_given, filters)], matrix[times(of_kernel, filters)], out=column)
+            np.matmul(given[:, of_given], matrix[of_kernel], out=column)
         add(target, columns.reshape(count, n, across, width * channels).transpose(1, 0, 2, 3))
 
     size = across, max(width * channels, filters)
@@ -323,12 +323,12 @@ def kernel_order(lines, stride, dilation):
 
 
 @lru_cache
-def meeting(start, stop, places, kernel, stride, dilation):
+def meeting(start, stop, places, kernel, stride, dilation, size):
     """Which lines of a kernel, put at which lines of places, meet each of an image's lines from start to stop.
 
     Returns the lines of places that there are for these, as a slice; a number a, such that those that meet lie side by
     side in the order 0, a, 2a, …, 1, 1 + a, … of them; and for each line of the image, which part of this order, and of
-    `kernel_order`, meets there.
+    `kernel_order`, meets there, in numbers of that size.
     """
     low = max(-((dilation * (kernel - 1) - start) // stride), 0)
     high = max(min((stop - 1) // stride + 1, places), low)
@@ -340,13 +340,8 @@ def meeting(start, stop, places, kernel, stride, dilation):
         pairs = [(k, *divmod(line - k * dilation, stride)) for k in reversed(range(kernel))]
         met = [(place[p], row[k]) for k, p, rest in pairs if not rest and p in place]
         i, j = met[0] if met else (0, 0)
-        found.append((slice(i, i + len(met)), slice(j, j + len(met))))
+        found.append(tuple(slice(start * size, (start + len(met)) * size) for start in (i, j)))
     return slice(low, high), apart, found
-
-
-def times(part, n):
-    """A slice of as many numbers for each of its places."""
-    return slice(part.start * n, part.stop * n)
 
 
 def every(start, count, step):
@@ -356,20 +351,30 @@ def every(start, count, step):
 
 def windows(x, kernel, stride, dilation):
     """A view of shape (N, places down, places to the right, kernel height, kernel width, channels)."""
-    (n, *sides, channels), (first, *between, last) = x.shape, x.strides
+    return np.lib.stride_tricks.as_strided(x, *windows_of(x.shape, x.strides, kernel, stride, dilation))
+
+
+@lru_cache
+def windows_of(shape, strides, kernel, stride, dilation):
+    """The shape and strides of `windows`."""
+    (n, *sides, channels), (first, *between, last) = shape, strides
     places = [(m - d * (k - 1) - 1) // s + 1 for m, k, s, d in zip(sides, kernel, stride, dilation, strict=True)]
-    apart = np.multiply((*stride, *dilation), between * 2).tolist()
-    return np.lib.stride_tricks.as_strided(x, (n, *places, *kernel, channels), (first, *apart, last))
+    apart = [step * size for step, size in zip((*stride, *dilation), between * 2, strict=True)]
+    return (n, *places, *kernel, channels), (first, *apart, last)
 
 
 def blocks(shape):
     """Cut windows into blocks of some images, or of some lines of one image: the indices of each."""
+    return blocks_of(shape, BLOCK)
+
+
+@lru_cache
+def blocks_of(shape, most):
+    """`blocks` of so many numbers at most."""
     n, height = shape[:2]
-    lines = max(BLOCK // max(prod(shape[2:]), 1), 1)
+    lines = max(most // max(prod(shape[2:]), 1), 1)
     images, lines = max(lines // height, 1), min(lines, height)
-    for some in halves(0, n, images):
-        for j in range(0, height, lines):
-            yield some, slice(j, j + lines)
+    return [(some, slice(j, j + lines)) for some in halves(0, n, images) for j in range(0, height, lines)]
 
 
 def halves(start, stop, most):
@@ -584,7 +589,8 @@ def to_tiles(back, g, x, top, size, stride):
 
     ties = scratch("ties", x.shape, bool)
     np.equal(x.reshape(lines), widened(top), out=ties.reshape(lines))
-    if np.count_nonzero(ties) != top.size or np.isnan(np.min(top, initial=np.inf)):  # else each window has one
+    least = np.minimum.reduce(top, axis=None, initial=np.inf)  # NaN if there are any
+    if np.count_nonzero(ties) != top.size or np.isnan(least):  # else each window has one
         count = scratch("count", top.shape, np.min_scalar_type(prod(size)))
         combine(count, ties.view(np.uint8), size, stride, np.add)
         g = shared(g, count)
