@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from functools import lru_cache
+from itertools import product
 from math import gcd, prod
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -217,7 +218,9 @@ def convolved_into(out, x, weight, bias=None, *, stride, dilation):
     seen = windows(x, weight.shape[:2], stride, dilation)
     matrix = rows(weight)
     if bias is not None:
-        bias = np.tile(bias, seen.shape[2])
+        line = scratch("bias", (seen.shape[2], len(bias)), out.dtype)
+        np.copyto(line, bias)
+        bias = line.reshape(-1)
 
     def fill(block):
         np.matmul(laid_out(seen[block]), matrix, out=out[block].reshape(-1, weight.shape[3]))
@@ -242,11 +245,11 @@ def to_weight_into(out, x, g, *, kernel, stride, dilation):
     pieces = blocks(seen.shape)
     parts = scratch("parts", (len(pieces), *total.shape), out.dtype)
 
-    def product(piece):  # to lay the windows out again costs less than to have kept them
+    def multiply(piece):  # to lay the windows out again costs less than to have kept them
         i, block = piece
         np.matmul(laid_out(seen[block]).T, rows(g[block]), out=parts[i])
 
-    each(product, enumerate(pieces))
+    each(multiply, enumerate(pieces))
     np.copyto(total, added_up(parts) if pieces else 0)
 
 
@@ -274,8 +277,8 @@ def to_images_into(x, g, weight, *, shape, stride, dilation):
     (down, right), (high, wide), (height, width, channels, filters) = stride, dilation, weight.shape
     across = g.shape[2]
     matrix = scratch("matrix", (height, filters, width, channels), x.dtype)
-    for line, k in zip(matrix, kernel_order(height, down, high), strict=True):
-        np.copyto(line, weight[k].transpose(2, 0, 1))
+    step = down // gcd(down, high)
+    put_in_a_row(matrix, (weight[k::step][::-1].transpose(0, 3, 1, 2) for k in range(min(step, height))))
     matrix = matrix.reshape(height * filters, width * channels)
     x.fill(0)
 
@@ -297,13 +300,10 @@ def to_images_into(x, g, weight, *, shape, stride, dilation):
         target = x[block]
         n, count = target.shape[:2]
         places, apart, meetings = meeting(lines.start, lines.start + count, g.shape[1], height, down, high, filters)
-        piece = g[images, places].transpose(0, 2, 1, 3)
-        given = scratch("given", piece.shape, x.dtype)
-        first = 0
-        for some in (piece[:, :, i::apart] for i in range(min(apart, piece.shape[2]))):
-            np.copyto(given[:, :, first : first + some.shape[2]], some)
-            first += some.shape[2]
-        given = given.reshape(n * across, piece.shape[2] * filters)
+        piece = g[images, places].transpose(1, 0, 2, 3)
+        given = scratch("given", (n, across, len(piece), filters), x.dtype)
+        put_in_a_row(given.transpose(2, 0, 1, 3), (piece[i::apart] for i in range(min(apart, len(piece)))))
+        given = given.reshape(n * across, len(piece) * filters)
         columns = scratch("columns", (count, n * across, width * channels), x.dtype)
         for column, (of_given, of_kernel) in zip(columns, meetings, strict=True):
             np.matmul(given[:, of_given], matrix[of_kernel], out=column)
@@ -314,6 +314,14 @@ def to_images_into(x, g, weight, *, shape, stride, dilation):
         each(of_one_line, blocks((*g.shape[:2], *size)))
     else:
         each(of_several, blocks((*shape[:2], *size)))
+
+
+def put_in_a_row(out, parts):
+    """Write arrays to a larger one, one after another along its first axis."""
+    first = 0
+    for part in parts:
+        np.copyto(out[first : first + len(part)], part)
+        first += len(part)
 
 
 def kernel_order(lines, stride, dilation):
@@ -393,8 +401,8 @@ def laid_out(seen):
     Where the lines of a window are short, as in images of one channel, its transpose is laid out, in pieces as long as
     a line of places: in a quarter of the time.
     """
-    places, pixels = prod(seen.shape[:3]), prod(seen.shape[3:])
-    if prod(seen.shape[4:]) < SHORT:
+    places, pixels, line = sizes(seen.shape)
+    if line < SHORT:
         seen = seen.transpose(3, 4, 5, 0, 1, 2)
         columns = scratch("columns", seen.shape, seen.dtype)
         np.copyto(columns, seen)
@@ -402,6 +410,12 @@ def laid_out(seen):
     columns = scratch("columns", seen.shape, seen.dtype)
     np.copyto(columns, seen)
     return columns.reshape(places, pixels)
+
+
+@lru_cache
+def sizes(shape):
+    """How many places windows have, how many numbers are in each, and in a line of it."""
+    return prod(shape[:3]), prod(shape[3:]), prod(shape[4:])
 
 
 # fmt: off
@@ -498,29 +512,31 @@ def poolable(x, size, padding=(0, 0)):
 
 def taps(places, size, stride):
     """For each pixel of a window: the index of that pixel in all windows at once."""
-    for i in range(size[0]):
-        for j in range(size[1]):
-            yield slice(None), every(i, places[0], stride[0]), every(j, places[1], stride[1])
+    for down, right in product(*map(steps, places, size, stride)):
+        yield slice(None), down, right
 
 
 def combine(out, x, size, stride, function):
     """What a ufunc makes of the pixels of each window: of its lines first, then across."""
-    places = out.shape[1:3]
-    if size[0] > 1:
-        first, *others = (x[:, every(i, places[0], stride[0])] for i in range(size[0]))
-        lines = scratch("lines", first.shape, out.dtype)
-        function(first, others[0], out=lines)
-        for other in others[1:]:
-            function(lines, other, out=lines)
-    else:
-        lines = x[:, every(0, places[0], stride[0])]
-    first, *others = (lines[:, :, every(j, places[1], stride[1])] for j in range(size[1]))
-    if not others:
+    down, across = (steps(*of_axis) for of_axis in zip(out.shape[1:3], size, stride, strict=True))
+    lines = x[:, down[0]]
+    if len(down) > 1:
+        lines = function(lines, x[:, down[1]], out=scratch("lines", lines.shape, out.dtype))
+        for pixels in down[2:]:
+            function(lines, x[:, pixels], out=lines)
+    first = lines[:, :, across[0]]
+    if len(across) == 1:
         np.copyto(out, first)
         return
-    function(first, others[0], out=out)
-    for other in others[1:]:
-        function(out, other, out=out)
+    function(first, lines[:, :, across[1]], out=out)
+    for pixels in across[2:]:
+        function(out, lines[:, :, pixels], out=out)
+
+
+@lru_cache
+def steps(places, size, stride):
+    """For each pixel of a window, along one axis: where that pixel is of all windows, as a slice."""
+    return [every(i, places, stride) for i in range(size)]
 
 
 def shares(x):
@@ -567,10 +583,10 @@ def to_taps(back, g, x, top, size, stride):
     for tie, tap in zip(ties, pixels, strict=True):
         np.equal(x[tap], top, out=tie)
     share = shared(g, tie_count(ties))
-    product = scratch("product", top.shape, g.dtype)
+    given = scratch("given", top.shape, g.dtype)
     with np.errstate(invalid="ignore"):
         for tie, tap in zip(ties, pixels, strict=True):
-            np.add(back[tap], np.multiply(tie, share, out=product), out=back[tap])
+            np.add(back[tap], np.multiply(tie, share, out=given), out=back[tap])
 
 
 def to_tiles(back, g, x, top, size, stride):
