@@ -92,16 +92,29 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ("convolution: each", "len(left) - 1 → len(left) + 1"): "one more thread finds nothing to do",
     ("convolution: meeting", "0 → 1"): "where no lines begin",
     ("convolution: added_up", "len(parts) + 1 → len(parts)"): "in which order is added only rounds otherwise",
-    ("convolution: blocks", "1 → 2"): "how much is done at a time",
-    ("convolution: blocks", "2 → 3"): "how much is done at a time",
+    ("convolution: blocks_of", "1 → 2"): "how much is done at a time",
+    ("convolution: blocks_of", "2 → 3"): "how much is done at a time",
     ("convolution: to_largest_into", "top.size * prod(size) → top.size"): "the other way is only slower",
     ("convolution: to_largest_into", "top.size * prod(size) → prod(size)"): "the other way is only slower",
     ("convolution: to_largest_into", "top.size * prod(size) → top.size / prod(size)"): "the other way is only slower",
-    ("convolution: to_taps", "np.multiply(tie, share, out=product) → np.multiply(tie, share)"): "in memory of its own",
+    ("convolution: to_taps", "np.multiply(tie, share, out=given) → np.multiply(tie, share)"): "in memory of its own",
     ("convolution: to_taps", "3 → 4"): "only the first two numbers are used",
     ("convolution: shared", "np.divide(g, count, out=share) → np.divide(g, count)"): "in memory of its own",
     ("convolution: to_windows_into", "3 → 4"): "only the first two numbers are used",
     ("convolution: combine", "3 → 4"): "only the first two numbers are used",
+    (
+        "convolution: combine",
+        "function(lines, x[:, down[1]], out=scratch('lines', lines.shape, out.dtype)) → function(lines, x[:, down[1]])",
+    ): "in memory of its own",
+    (
+        "convolution: combine",
+        "function(lines, x[:, down[1]], out=scratch('lines', lines.shape, out.dtype)) → "
+        "function(x[:, down[1]], lines, out=scratch('lines', lines.shape, out.dtype))",
+    ): "the largest, and the sum, are the same in any order",
+    (
+        "convolution: windows_of",
+        "zip((*stride, *dilation), between * 2, strict=True) → zip(between * 2, (*stride, *dilation), strict=True)",
+    ): "factors commute",
     (
         "neural: counted",
         "np.arange(n, dtype=dtype if np.can_cast(np.min_scalar_type(n), dtype) else None) → np.arange(n)",
@@ -123,7 +136,14 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ("recurrent: elman_into", "t % 2 → t"): "in more memory",
     ("recurrent: elman_into", "2 → 3"): "in more memory",
     ("recurrent: elman_into", "t % 2 → 2"): "NumPy copies what a product would be written over",
-    ("scratch: scratch", "kept[what].nbytes < nbytes → kept[what].nbytes <= nbytes"): "in new memory of the same size",
+    (
+        "scratch: scratch",
+        "blocks[what].nbytes < nbytes → blocks[what].nbytes <= nbytes",
+    ): "in new memory of the same size",
+    (
+        "scratch: scratch",
+        "len(views) == VIEWS → len(views) != VIEWS",
+    ): "how many are kept, for which there is test_scratch",
     ("elementwise: modf", "0 → 1"): "no whole number has a fraction",
     ("linalg: but_rounding", "np.abs(d) <= bound → np.abs(d) < bound"): "the bound is met by accident, or 0 for 0",
     ("linalg: sign", "np.linalg.det(u) * np.linalg.det(vh) → np.linalg.det(u) / np.linalg.det(vh)"): "they are ±1",
