@@ -190,7 +190,7 @@ defvjp(linear,      lambda g, out, x, weight, bias: rows(g).dot(weight.T).reshap
                     lambda g, out, x, weight, bias: rows(x).T.dot(rows(g)),
                     lambda g, out, x, weight, bias: summed(rows(g)))
 defvjp(sigmoid,     lambda g, out, x: g * (out - out * out))
-defvjp(relu,        lambda g, out, x: np.where(x > 0, g, 0))
+defvjp(relu,        lambda g, out, x: np.where(out > 0, g, 0))
 defvjp(logsumexp,   lambda g, out, x, *, axis=None, keepdims=False:
                         kept(g, x, axis, keepdims) * np.exp(x - finite(kept(out, x, axis, keepdims))))
 defvjp(softmax,     lambda g, out, x, *, axis=-1: out * (g - np.sum(g * out, axis=axis, keepdims=True)))
