@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tinygrad_digits.ops.convolution import image_threads
+from tinygrad_digits.ops.threads import image_threads
 
 from . import chain
 from .memory import memory

@@ -1,9 +1,5 @@
 """Convolution and pooling: the layers, their settings, and what they refuse."""
 
-import threading
-import time
-from contextvars import copy_context
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +7,8 @@ from hypothesis import strategies as st
 
 import tinygrad_digits as tg
 from tinygrad_digits import nn
-from tinygrad_digits.ops import convolution, scratch
+from tinygrad_digits.ops import convolution, pooling, scratch
+from tinygrad_digits.ops.threads import image_threads
 from tinygrad_digits.testing import check_grads
 from tinygrad_digits.testing import strategies as draw
 
@@ -256,53 +253,15 @@ def test_threads_that_share_the_images_change_nothing(monkeypatch):
         return tg.grad(lambda *xs: np.sum(np.sin(tg.conv2d(*xs, padding=1))), argnums=(0, 1, 2))(x, weight, bias)
 
     alone = gradients()
-    with convolution.image_threads(3):
+    with image_threads(3):
         together = gradients()
     assert all(map(np.array_equal, alone, together))
-
-
-def test_there_are_as_many_threads_as_asked_for_the_caller_among_them():
-    seen, together = [], threading.Barrier(3)
-
-    def meet(_):
-        together.wait(timeout=20)  # for three at once
-        seen.append((threading.get_ident(), convolution.thread_count()))
-
-    assert convolution.thread_count() == 1
-    with convolution.image_threads(3):
-        assert convolution.thread_count() == 3
-        convolution.each(meet, range(3))
-        assert convolution.thread_count() == 3
-    assert len({ident for ident, _ in seen}) == 3
-    assert threading.get_ident() in {ident for ident, _ in seen}
-    assert {count for _, count in seen} == {1}  # what is shared is not shared again
-    with convolution.image_threads(1):
-        assert convolution.thread_count() == 1
-    seen.clear()
-    together = threading.Barrier(2)
-    with convolution.image_threads(5):
-        convolution.each(meet, range(2))
-    assert len(seen) == 2
-
-
-def test_all_threads_have_ended_when_one_fails():
-    ended = []
-
-    def fail(i):
-        if not i:
-            raise ZeroDivisionError
-        time.sleep(0.05)
-        ended.append(i)
-
-    with convolution.image_threads(2), pytest.raises(ZeroDivisionError):
-        convolution.each(fail, range(3))
-    assert ended == [1, 2]
 
 
 def test_threads_see_what_numpy_is_told_and_pass_on_errors(monkeypatch):
     monkeypatch.setattr(convolution, "BLOCK", 10)
     x = np.full((4, 5, 5, 1), 1e300)
-    with convolution.image_threads(2):
+    with image_threads(2):
         with np.errstate(over="ignore", invalid="ignore"):
             assert np.all(tg.conv2d(x, np.full((2, 2, 1, 1), 1e300)) == np.inf)
         with np.errstate(over="raise"), pytest.raises(FloatingPointError):
@@ -311,10 +270,10 @@ def test_threads_see_what_numpy_is_told_and_pass_on_errors(monkeypatch):
 
 def test_many_images_are_cut_in_half_until_they_fit(monkeypatch):
     monkeypatch.setattr(convolution, "BLOCK", 30)
-    assert convolution.shares(np.empty((0, 2, 5, 1))) == []
-    assert convolution.shares(np.empty((3, 2, 5, 1))) == [slice(0, 3)]
-    assert convolution.shares(np.empty((4, 2, 5, 1))) == [slice(0, 2), slice(2, 4)]
-    assert convolution.shares(np.empty((7, 2, 5, 1))) == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    assert pooling.shares(np.empty((0, 2, 5, 1))) == []
+    assert pooling.shares(np.empty((3, 2, 5, 1))) == [slice(0, 3)]
+    assert pooling.shares(np.empty((4, 2, 5, 1))) == [slice(0, 2), slice(2, 4)]
+    assert pooling.shares(np.empty((7, 2, 5, 1))) == [slice(0, 2), slice(2, 4), slice(4, 7)]
 
 
 def test_the_sum_over_a_batch_is_that_of_its_halves_to_the_last_bit(monkeypatch):
@@ -360,28 +319,6 @@ def test_lines_of_a_kernel_meet_an_images_lines_side_by_side(lines, kernel, stri
             seen |= {(line, p, k) for p, k in zip(order[of_places], kernel_order[of_kernel], strict=True)}
         assert len(needed) <= 1 + (stop - start + dilation * (kernel - 1) - 1) // stride  # and no others
     assert seen == {(p * stride + k * dilation, p, k) for p in range(places) for k in range(kernel)}
-
-
-def test_threads_are_counted_by_whole_numbers_from_one():
-    with convolution.image_threads(2), convolution.image_threads(np.int64(1)):
-        assert convolution.thread_count() == 1
-    for wrong, error in (0, ValueError), (-3, ValueError), (1.5, TypeError), ("2", TypeError):
-        with pytest.raises(error, match=r"image_threads\(.*\): give"), convolution.image_threads(wrong):
-            pass
-
-
-def test_nothing_waits_for_threads_that_are_busy_or_gone():
-    busy = threading.Event()
-    with convolution.image_threads(2):
-        context = copy_context()
-        waiting = convolution._pool.get().submit(busy.wait, 20)
-        seen = []
-        convolution.each(seen.append, range(3))
-        busy.set()
-        assert waiting.result()
-        assert seen == [0, 1, 2]
-    context.run(convolution.each, seen.append, range(2))
-    assert seen == [0, 1, 2, 0, 1]
 
 
 def test_large_images_are_laid_out_some_lines_at_a_time(monkeypatch):

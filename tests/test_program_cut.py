@@ -13,7 +13,7 @@ from test_program_random import agree, sharing
 import tinygrad_digits as tg
 from tinygrad_digits import nn
 from tinygrad_digits.ops import convolution, scratch
-from tinygrad_digits.ops.convolution import image_threads
+from tinygrad_digits.ops.threads import image_threads
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(40, 7, 6, 2))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_digits as tg
 from tinygrad_digits.ops import convolution
+from tinygrad_digits.ops.threads import image_threads
 from tinygrad_digits.program import cut
 
 # --------------------------------------------------------------------------------------------------- what steps are of
@@ -183,7 +184,7 @@ class Everything:
 @contextmanager
 def sharing(threads):
     """Have programs that are made and run here cut their batches for so many threads, whether it pays or not."""
-    with pytest.MonkeyPatch.context() as patch, convolution.image_threads(threads):
+    with pytest.MonkeyPatch.context() as patch, image_threads(threads):
         patch.setattr(cut, "LARGE", Everything())
         patch.setattr(convolution, "BLOCK", 0)
         yield

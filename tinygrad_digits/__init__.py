@@ -4,9 +4,10 @@ from . import nn, optim, testing
 from .autodiff import defvjp, primitive
 from .io import load, save
 from .ops.activations import elu, gelu, leaky_relu, log_sigmoid, selu, silu, softplus
-from .ops.convolution import avg_pool2d, conv2d, max_pool2d
+from .ops.convolution import conv2d
 from .ops.indexing import index_update
 from .ops.neural import log_softmax, logsumexp, relu, sigmoid, softmax
+from .ops.pooling import avg_pool2d, max_pool2d
 from .program import CompileError, compile
 from .tensor import Tensor, apply, asarray, is_recording, no_grad, tensor
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp

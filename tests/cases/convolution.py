@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import tinygrad_digits as tg
-from tinygrad_digits.ops import convolution
+from tinygrad_digits.ops import convolution, pooling
 from tinygrad_digits.testing import strategies as draw
 
 
@@ -196,7 +196,7 @@ def ways_to_windows(draw_from):
             x[window] += g[place][:, None, None]
         return x
 
-    return partial(convolution.to_windows, shape=images, **settings), (draw_from(draw.numbers(result)),), reference
+    return partial(pooling.to_windows, shape=images, **settings), (draw_from(draw.numbers(result)),), reference
 
 
 def equal_to_largest(part):
@@ -208,7 +208,7 @@ def ways_to_largest(draw_from):
     images, result, settings = draw_from(poolings())
 
     def op(g, x):
-        return convolution.to_largest(g, x, convolution.largest(x, **settings), **settings)
+        return pooling.to_largest(g, x, pooling.largest(x, **settings), **settings)
 
     def reference(g, x):
         back = np.zeros(images, g.dtype)
@@ -224,7 +224,7 @@ def at_the_largest(draw_from):
     images, result, settings = draw_from(poolings())
 
     def op(h, x):
-        return convolution.at_largest(h, x, convolution.largest(x, **settings), **settings)
+        return pooling.at_largest(h, x, pooling.largest(x, **settings), **settings)
 
     def reference(h, x):
         out = np.zeros(result, h.dtype)
@@ -239,11 +239,11 @@ cases = {
     convolution.convolved: convolutions(),
     convolution.to_images: ways_to_images(),
     convolution.to_weight: ways_to_weight(),
-    convolution.largest: maxima(),
-    convolution.to_largest: ways_to_largest(),
-    convolution.at_largest: at_the_largest(),
-    convolution.window_sums: means(),
-    convolution.to_windows: ways_to_windows(),
+    pooling.largest: maxima(),
+    pooling.to_largest: ways_to_largest(),
+    pooling.at_largest: at_the_largest(),
+    pooling.window_sums: means(),
+    pooling.to_windows: ways_to_windows(),
 }
 
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import optim
 from ..nn import Module
-from ..ops.convolution import image_threads
+from ..ops.threads import image_threads
 from ..program import compile
 from .augmentation import Distortion
 from .data import Digits, as_floats, batches

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..ops import convolution
+from ..ops import convolution, pooling
 from ..tensor import Tensor
 from . import init
 from .init import Initialiser
@@ -133,12 +133,12 @@ class MaxPool2d(Module):
 
     def __init__(self, size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
         with _naming(f"MaxPool2d({size})"):
-            self.size, self.stride, self.padding = convolution.pooling(size, stride, padding)
+            self.size, self.stride, self.padding = pooling.settings(size, stride, padding)
 
     def __call__(self, x: ArrayLike | Tensor) -> Any:
         """Map (N, height, width, channels) to (N, height, width, channels); see `tinygrad_digits.max_pool2d`."""
         with _naming(self):
-            return convolution.max_pool2d(x, self.size, self.stride, self.padding)
+            return pooling.max_pool2d(x, self.size, self.stride, self.padding)
 
     def extra_repr(self) -> str:
         """Say the size, and the settings that are not the usual ones."""
@@ -164,12 +164,12 @@ class AvgPool2d(Module):
 
     def __init__(self, size: Pair, stride: Pair | None = None) -> None:
         with _naming(f"AvgPool2d({size})"):
-            self.size, self.stride, _ = convolution.pooling(size, stride)
+            self.size, self.stride, _ = pooling.settings(size, stride)
 
     def __call__(self, x: ArrayLike | Tensor) -> Any:
         """Map (N, height, width, channels) to (N, height, width, channels); see `tinygrad_digits.avg_pool2d`."""
         with _naming(self):
-            return convolution.avg_pool2d(x, self.size, self.stride)
+            return pooling.avg_pool2d(x, self.size, self.stride)
 
     def extra_repr(self) -> str:
         """Say the size, and the stride if it is another."""

@@ -69,7 +69,7 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
     Lines that begin with ``add_to_`` call a routine of the BLAS that NumPy comes with. It adds a product of matrices,
     or a multiple of an array, to what is there, as the comment beside it says. A line that begins with ``run_pieces``
     runs the function ``piece`` for each thread's piece of the batch: there is one in a net with convolutions if the
-    program was made where threads share the images (``tinygrad_digits.ops.convolution.image_threads``).
+    program was made where threads share the images (``tinygrad_digits.ops.threads.image_threads``).
 
     Examples
     --------

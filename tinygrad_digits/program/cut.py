@@ -14,7 +14,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autodiff import key
-from ..ops import convolution
+from ..ops import convolution, pooling
+from ..ops.threads import thread_count
 from ..ops.windows import surrounded
 from . import kernels
 from .ir import Line, Program, Value, values_in
@@ -28,11 +29,11 @@ SUM = "sum"
 EACH_ROW = {
     key(convolution.convolved): 1,
     key(convolution.to_images): 1,
-    key(convolution.largest): 1,
-    key(convolution.to_largest): 3,
-    key(convolution.at_largest): 3,
-    key(convolution.window_sums): 1,
-    key(convolution.to_windows): 1,
+    key(pooling.largest): 1,
+    key(pooling.to_largest): 3,
+    key(pooling.at_largest): 3,
+    key(pooling.window_sums): 1,
+    key(pooling.to_windows): 1,
     kernels.picked: 2,
 }
 """Operations on rows along the first axis, and how many of their first arguments have rows."""
@@ -46,7 +47,7 @@ def cut(program: Program) -> Program:
 
     A training step of a LeNet takes 0.92 to 0.96 of the time that two threads need who share each convolution's images.
     """
-    threads = convolution.thread_count()
+    threads = thread_count()
     for n in dict.fromkeys(value.shape[0] for value in program.inputs if value.shape):
         count = max((c for c in range(2, min(threads, n) + 1) if n % c == 0), default=0)
         if 2 * count > threads:  # with fewer pieces, too many threads would wait

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from ..ops.convolution import each
+from ..ops.threads import each
 from .ir import Program, Value
 
 
