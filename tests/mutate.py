@@ -32,6 +32,7 @@ import test_convolution
 import test_linalg
 import test_ops
 import test_program_ops
+import test_threads
 from cases import cases
 from cases.convolution import small_blocks
 
@@ -46,6 +47,9 @@ PROPERTIES = [
     test_program_ops.test_an_operation_compiled_is_the_operation,
 ]
 """What must hold of any case of an operation. The first two are tried on all that are drawn, the rest on six."""
+
+MODULES = test_ops, test_linalg, test_convolution, test_threads
+"""Whose other tests are run too."""
 
 settings.register_profile(
     "mutants",
@@ -370,7 +374,7 @@ def properties(op):
 
 def examples():
     """All other tests that draw nothing and need no fixture but one, with each of their parameters, to be called."""
-    for name, test in [pair for module in (test_ops, test_linalg, test_convolution) for pair in vars(module).items()]:
+    for name, test in [pair for module in MODULES for pair in vars(module).items()]:
         if name.startswith("test_") and not hasattr(test, "hypothesis"):
             marks = getattr(test, "pytestmark", ())
             action = "ignore" if any(mark.name == "filterwarnings" for mark in marks) else "error"
