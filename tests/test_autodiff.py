@@ -344,6 +344,20 @@ def test_when_a_rule_fails_nothing_is_stored_and_the_next_call_says_why(own_rule
     np.testing.assert_array_equal([x.grad, y.grad], [2, 3])
 
 
+def test_what_another_backward_frees_meanwhile_is_freed(own_rules):
+    @tg.primitive
+    def sweeping(x):
+        return 2 * x
+
+    x = leaf(1.0)
+    trunk = x * 3
+    other = trunk * 5
+    tg.defvjp(sweeping, lambda g, out, x: other.backward() or 2 * g)
+    with pytest.raises(RuntimeError, match=r"freed.*retain_graph=True"):
+        (trunk + sweeping(x * 1)).backward()
+    np.testing.assert_array_equal(x.grad, 15)  # what the other one found
+
+
 # ------------------------------------------------------------------------------------------------------------ aliasing
 
 

@@ -256,7 +256,7 @@ def sweep(
 
     Iterative, from the last node made to the first: by the time it is a node's turn, all its uses have sent their
     gradients, as they were made later. Nothing is stored on a node; gradients of intermediates die here, but for those
-    that `retain_grad` marks.
+    that `retain_grad` marks. Values are looked at on the way: an error may come when part of the graph has been freed.
 
     Parameters
     ----------
@@ -281,11 +281,12 @@ def sweep(
     newest: list[tuple[int, Any]] = []  # of those that wait: a heap
 
     def send(node: Any, g: Any) -> None:
-        place = reached if _is_end(node, inputs) else waiting
+        recipe = node._recipe
+        place = reached if _is_end(node, recipe, inputs) else waiting
         if node in place:
             g = place[node] + g
         elif place is waiting:
-            heappush(newest, (-node._recipe[-1], node))
+            heappush(newest, (-recipe[-1], node))
         place[node] = g
 
     for seed, g in seeds.items():
@@ -295,6 +296,8 @@ def sweep(
         g = waiting.pop(node)
         while node is not None:  # down a chain, where nothing else waits
             op, args, values, kwargs, wanted, _ = node._recipe
+            if op is None:  # another sweep has freed it meanwhile
+                raise _freed()
             position = 0
             for source in args:
                 value = values[position]
@@ -353,21 +356,24 @@ def sweep(
     return reached
 
 
-def _is_end(node: Any, inputs: Collection[Any]) -> bool:
+def _is_end(node: Any, recipe: Any, inputs: Collection[Any]) -> bool:
     """Whether gradients go no further than to a node. Complains of one that has lost its recipe."""
     if node in inputs:
         return True
-    recipe = node._recipe
     if recipe is None:
         raise RuntimeError(
             f"requires_grad of {describe(node)} was set to False after it had been used. Do so after backward()"
         )
     if recipe is FREED:
-        raise RuntimeError(
-            "backward() through a graph that an earlier backward() has freed, or begun to free before it failed. "
-            "Pass retain_graph=True to the earlier call, or compute the result anew"
-        )
+        raise _freed()
     return recipe[0] is None
+
+
+def _freed() -> RuntimeError:
+    return RuntimeError(
+        "backward() through a graph that an earlier backward() has freed, or begun to free before it failed. "
+        "Pass retain_graph=True to the earlier call, or compute the result anew"
+    )
 
 
 def depends_on_others(roots: Iterable[Any], inputs: Collection[Any]) -> bool:
@@ -375,8 +381,9 @@ def depends_on_others(roots: Iterable[Any], inputs: Collection[Any]) -> bool:
     nodes = list(roots)
     seen = set(nodes)
     for node in nodes:
-        if not _is_end(node, inputs):
-            _, args, _, _, wanted, _ = node._recipe
+        recipe = node._recipe
+        if not _is_end(node, recipe, inputs):
+            _, args, _, _, wanted, _ = recipe
             behind = {args[position] for position in wanted} - seen
             seen |= behind
             nodes += behind

@@ -611,7 +611,7 @@ class Tensor:
             If the tensor or the gradient is not of real numbers.
         RuntimeError
             If the tensor needs no gradient, the graph was freed, or a tensor was changed after it had been used.
-            Nothing is stored then.
+            Nothing is stored then, but part of the graph may have been freed.
 
         Examples
         --------
