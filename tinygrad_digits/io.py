@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     ValueError
         If it is not a safetensors file, or not a whole one.
     """
+    from pathlib import Path
+
     from safetensors import SafetensorError
     from safetensors.numpy import load as deserialize
 
@@ -53,6 +54,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file that appears whole or not at all."""
+    from pathlib import Path  # takes milliseconds to load, as do the parts of safetensors
+
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
-from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +82,7 @@ def measured(bound: Bound, args: tuple[Any, ...], repeat: int) -> dict[Line, flo
     for source, count in (*((inner, op.count) for op, inner in bound.source.pieces.items()), (bound.source, 1)):
         for line in source.lines():
             took = next(each)
-            found[line] = count * median(took[count:]) if len(took) > count else 0.0
+            found[line] = count * float(np.median(took[count:])) if len(took) > count else 0.0
     return found
 
 

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,8 +25,8 @@ from ..autodiff import Op, describe, missing_rule, name
 from ..tensor import Frozen, Tensor, _explained, _new, grad_of, is_recording, recording, set_grad
 from .ir import Line, Program, Scalar, Value, mapped
 
-PACKAGE = str(Path(__file__).parents[1])
-NUMPY = str(Path(np.__file__).parent)
+PACKAGE = autodiff.__file__.removesuffix("autodiff.py")
+NUMPY = np.__path__[0]
 
 QUERIES = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
 """Functions that do not look at the numbers."""

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from textwrap import indent
 from typing import Any
 
@@ -69,6 +68,8 @@ def again(f: Any, args: Sequence[Any], order: int, seed: int) -> str:
 
 def _named(f: Any) -> tuple[str, str]:
     """A line that makes a function known, or says where it is; and its name from there on."""
+    from pathlib import Path  # takes milliseconds to load
+
     short, module, qualified = title(f), getattr(f, "__module__", None), getattr(f, "__qualname__", "<unknown>")
     if short.startswith("np."):
         return "", short
