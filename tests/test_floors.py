@@ -100,7 +100,21 @@ def test_importing_the_package_loads_nothing_else():
     assert "numpy" in loaded
     assert "tinygrad_digits.tensor" in loaded
     unwanted = {"hypothesis", "pytest", "rich", "PIL", "matplotlib", "torch", "tinygrad_digits.digits"}
+    unwanted |= {"tinygrad_digits.program", "tinygrad_digits.testing"}  # until they are asked for
     assert unwanted.isdisjoint(loaded)
+
+
+def test_what_is_loaded_later_is_there():
+    code = """
+import tinygrad_digits as tg
+assert {"compile", "testing", *tg.__all__} <= set(dir(tg))
+assert tg.compile is tg.compile and tg.testing.check_grads
+from tinygrad_digits import *
+assert compile is tg.compile and issubclass(CompileError, TypeError)
+tg.compiled
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "AttributeError: module 'tinygrad_digits' has no attribute 'compiled'" in ran.stderr.splitlines()[-1]
 
 
 def test_check_grads_needs_numpy_only():
