@@ -107,7 +107,8 @@ def test_importing_the_package_loads_nothing_else():
 def test_what_is_loaded_later_is_there():
     code = """
 import tinygrad_digits as tg
-assert {"compile", "testing", *tg.__all__} <= set(dir(tg))
+assert {"program", *tg.__all__} <= set(dir(tg))
+assert tg.program.PASSES and tg.program.compile is tg.compile
 assert tg.compile is tg.compile and tg.testing.check_grads
 from tinygrad_digits import *
 assert compile is tg.compile and issubclass(CompileError, TypeError)

@@ -198,7 +198,7 @@ def to_images_into(x, g, weight, *, shape, stride, dilation):
     (down, right), (high, wide), (height, width, channels, filters) = stride, dilation, weight.shape
     across = g.shape[2]
     matrix = scratch("matrix", (height, filters, width, channels), x.dtype)
-    step = down // gcd(down, high)
+    step = down // gcd(down, high)  # the lines go in their `kernel_order`
     put_in_a_row(matrix, (weight[k::step][::-1].transpose(0, 3, 1, 2) for k in range(min(step, height))))
     matrix = matrix.reshape(height * filters, width * channels)
     x.fill(0)
