@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
-from .contests import Report, contests
+from .contests import CHAINS, Report, contests
 from .race import ROUNDS
 from .report import machine, picture, table
+from .steps import NETS
 
 
 def main() -> None:
@@ -29,6 +30,9 @@ def main() -> None:
     if more := [threads for threads in arguments.threads if threads > there]:
         print(f"Left out: {more} threads, as there are {there} processors")
     reports = [_apart(n, arguments.rounds, arguments.only) for n in arguments.threads if n <= there]
+    if not any(report.results for report in reports):
+        names = "; ".join([net.name for net in NETS] + [f"{title} (1 thread)" for title in CHAINS])
+        parser.error(f"no race was held, as none of them has {arguments.only!r} in its name: {names}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "table.md").write_text(table(reports, about), encoding="utf-8")
     picture(reports, about, arguments.out / "times.png")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks import __main__ as command
 from benchmarks.contests import Report
 from benchmarks.memory import memory
 from benchmarks.race import Result
@@ -49,3 +50,12 @@ def test_memory_is_told_and_a_program_keeps_no_weights_that_it_has_laid_out_anew
     assert by_hand == pytest.approx(2 * 4 * (784 * 30 + 30 + 300 + 10) + 4 * 10 * (784 + 3 * 10 + 3 * 30), abs=1000)
     assert compiled < 1.5 * by_hand
     assert max(more, beside) < 10_000
+
+
+def test_the_error_of_a_race_that_there_is_not_names_those_that_there_are(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "marathon", "--out", str(tmp_path / "results")])
+    monkeypatch.setattr(command, "_apart", lambda threads, rounds, only: Report())  # what `contests` gives of none
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    assert "has 'marathon' in its name: 784-30-10; " in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()

@@ -4,6 +4,7 @@ import cmath
 import math
 import operator
 import types
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -160,6 +161,45 @@ def test_a_keyword_is_honoured_or_refused(f, keyword):
         return
 
 
+METHODS = [name for name, found in vars(tg.Tensor).items() if hasattr(found, "__signature__")]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_given_an_argument_twice_or_too_many_is_an_error(name):
+    method = getattr(tg.tensor(ARRAY, requires_grad=True), name)
+    parameters = list(signature(method).parameters)  # without the tensor itself
+    for first in parameters[:1]:  # all have one but nonzero
+        with pytest.raises(TypeError, match=first):
+            method(0, **{first: 0})
+    with pytest.raises(TypeError):
+        method(*[None] * (len(parameters) + 1))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: x.sum(0, axis=1), "np.sum of a Tensor was given axis= twice: by position and by name"),
+        (lambda x: x.repeat(2, 0, axis=1), "np.repeat .* given axis= twice"),
+        (lambda x: x.cumsum(0, None, None, 1), "np.cumsum .* given more than it takes: a, axis, dtype, out"),
+    ],
+)
+def test_the_error_of_a_second_or_needless_argument_names_it(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(tg.tensor(ARRAY, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    ("f", "args"), [(np.sum, (1,)), (np.max, (1, None)), (np.var, (1, None)), (np.mean, (1, None, None, np._NoValue))]
+)
+def test_an_argument_means_the_same_by_position_and_by_name(f, args):
+    x = tg.tensor(ARRAY, requires_grad=True)
+    for found in f(x, *args), f(x, axis=1), f(axis=1, a=x), f(x, axis=1, keepdims=np._NoValue):
+        np.testing.assert_array_equal(found.numpy(), f(ARRAY, axis=1))
+        x.grad = None
+        np.sum(found * [1, 2]).backward()
+        np.testing.assert_array_equal(x.grad, tg.grad(lambda x: np.sum(f(x, axis=1) * [1, 2]))(ARRAY))
+
+
 @pytest.mark.parametrize("f", [f for f in autodiff.nondifferentiable if isinstance(f, np.ufunc)], ids=autodiff.name)
 def test_nondifferentiable_ufuncs_return_untracked_tensors(f):
     args = [tg.tensor(ARRAY, requires_grad=True)] * f.nin
@@ -244,6 +284,21 @@ def test_operators_from_both_sides(op, other):
         assert isinstance(result, tg.Tensor)
         assert result.requires_grad
         np.testing.assert_allclose(result.numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8", "u1"])
+@pytest.mark.parametrize("two", [2, 2.0, np.float32(2), np.float64(2), np.array(2.0)], ids=repr)
+@pytest.mark.parametrize("shape", [(), (0,), (2,), (3, 2)])
+def test_a_power_of_two_is_that_of_arrays(two, dtype, shape):
+    array = (np.arange(-2.0, 4.0)[: np.prod(shape, dtype=int)].reshape(shape)).astype(dtype)
+    expected = array**two
+    for x in (tg.tensor(array), tg.tensor(array, requires_grad=True)) if dtype[0] == "f" else (tg.tensor(array),):
+        found = x**two
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found.numpy(), expected)
+        if x.requires_grad:
+            found.sum().backward()
+            np.testing.assert_array_equal(x.grad, two * array ** (two - 1))
 
 
 @pytest.mark.parametrize("op", COMPARISONS)

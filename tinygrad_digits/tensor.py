@@ -74,6 +74,8 @@ def apply(op: Op, *args: Any, **kwargs: Any) -> Tensor:
 
 def _fixed(value: Any, keyword: str, op: Op) -> Any:
     """A keyword's value as it is now, out of reach of later changes."""
+    if type(value) is tuple and _CONSTANTS.issuperset(map(type, value)):  # a shape, or axes
+        return value
     if isinstance(value, Tensor):
         if value._recipe is not None and _recording.get():
             raise TypeError(f"{name(op)} has no derivative for {keyword}=: give it an array, or detach() the tensor")
@@ -92,17 +94,17 @@ def _apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         for keyword, value in kwargs.items():
             if type(value) not in _CONSTANTS:
                 kwargs = {**kwargs, keyword: _fixed(value, keyword, op)}
-    elif len(args) == 1 and type(a := args[0]) is Tensor and a._recipe is not None and _is_recording():
+    if len(args) == 1 and type(a := args[0]) is Tensor and a._recipe is not None and _is_recording():
         if op not in rules:
             raise autodiff.missing_rule(op)
         x = a._array if a._lent is None else a._now()
         try:
-            data = op(x)
+            data = op(x, **kwargs) if kwargs else op(x)
         except (ValueError, IndexError) as error:
             raise _explained(error, op, args) from None
         if type(data) is not _ndarray or data is x:
             data = _checked(data, op, args)
-        return _new(data, (op, args, (x,), _NO_KEYWORDS, (0,), next_number()))
+        return _new(data, (op, args, (x,), kwargs, (0,), next_number()))
     values = []
     wanted = []
     loose = []  # arguments that somebody may change
@@ -751,7 +753,7 @@ class Tensor:
     __sub__, __rsub__ = _binary(np.subtract)
     __mul__, __rmul__ = _binary(np.multiply)
     __truediv__, __rtruediv__ = _binary(np.divide)
-    __pow__, __rpow__ = _binary(np.power)
+    _power, __rpow__ = _binary(np.power)
     __matmul__, __rmatmul__ = _binary(np.matmul)
     __mod__, __rmod__ = _binary(np.remainder)
     __floordiv__, __rfloordiv__ = _binary(np.floor_divide)
@@ -767,6 +769,12 @@ class Tensor:
     __or__, __ror__ = _untracked(np.bitwise_or), _untracked(np.bitwise_or)
     __xor__, __rxor__ = _untracked(np.bitwise_xor), _untracked(np.bitwise_xor)
     __hash__ = object.__hash__
+
+    def __pow__(self, other: Any) -> Any:
+        # Arrays take a power of 2 for a square, too. Its slope is a product, with no zeros to be careful about.
+        if type(other) in _SCALARS and other == 2 and self._array.dtype.kind == "f":
+            return _apply(np.square, (self,), _NO_KEYWORDS)
+        return self._power(other)
 
     def __invert__(self) -> Any:
         return _on_arrays(np.invert, (self,), {})
@@ -1109,9 +1117,7 @@ def _call(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if _traces and not _recording.get() and (trace := _tracing.get()) is not None:
         return trace.apply(func, tuple(args), kwargs)
     if func in autodiff.rules:
-        return (
-            _apply(func, tuple(args), {}) if isinstance(func, np.ufunc) and not kwargs else _bound(func, args, kwargs)
-        )
+        return _bound(func, tuple(args), kwargs)
     if func in autodiff.writers and (isinstance(args[0], Tensor) or (_recording.get() and _tracked((args, kwargs)))):
         raise TypeError(
             f"{name(func)} writes to an array, and cannot write to a Tensor, or what a gradient is wanted for to an "
@@ -1125,7 +1131,9 @@ def _call(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
 def _composed(func: Op, composite: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Call what a function is made of. Where their parameters have the same names, these decide, not the positions."""
     if len(args) > 1 and _named_alike(func, composite):
-        args, kwargs = args[:1], {**dict(zip(list(_defaults(func))[1:], args[1:], strict=False)), **kwargs}
+        first, *_ = _by_position(func)
+        kwargs = _by_name(func, args, kwargs)
+        args = (kwargs.pop(first),)
     made = composite(*args, **_known(func, kwargs, _defaults(composite))) if kwargs else composite(*args)
     return made if type(made) is Tensor else _wrapped(made)
 
@@ -1140,27 +1148,44 @@ def _named_alike(func: Op, composite: Op) -> bool:
     return not variadic and parameters.keys() <= _defaults(func).keys()
 
 
-def _bound(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+def _bound(func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """Apply a function of the table with its arguments sorted into arrays and keywords."""
     row: Any = autodiff.rules[func]
-    if isinstance(func, np.ufunc):
-        return apply(func, *args, **_known(func, kwargs, ()))
-    names, count = list(_defaults(func)), len(row)
-    given = {**dict(zip(names, args, strict=False)), **kwargs}
-    arrays = [given.pop(n) for n in names[:count] if n in given]
-    return apply(func, *arrays, **_known(func, given, list(_defaults(row[0]))[2 + count :]))
+    known: tuple[str, ...] = ()
+    if not isinstance(func, np.ufunc):
+        arrays = _by_position(func)[: len(row)]
+        known = _of_the_rule(row[0])[len(row) :]
+        if len(args) > len(row) or not kwargs.keys().isdisjoint(arrays):
+            kwargs = _by_name(func, args, kwargs)
+            args = tuple([kwargs.pop(n) for n in arrays if n in kwargs])
+    return _apply(func, args, _known(func, kwargs, known) if kwargs else kwargs)
+
+
+def _by_name(func: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """All that a function was given, under the names of its parameters."""
+    given = dict(zip(_by_position(func), args, strict=False))
+    if len(given) < len(args):
+        raise TypeError(f"{name(func)} of a Tensor was given more than it takes: {', '.join(_defaults(func))}")
+    for twice in given.keys() & kwargs.keys():
+        raise TypeError(f"{name(func)} of a Tensor was given {twice}= twice: by position and by name")
+    return {**given, **kwargs}
 
 
 def _known(func: Op, given: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
     """The keywords without those that say what holds anyway. Others that are not known are refused."""
-    usual = _UFUNC_DEFAULTS if isinstance(func, np.ufunc) else _defaults(func)
     for keyword, value in given.items():
-        if keyword not in known and not (value is usual.get(keyword, given) or (keyword == "where" and value is True)):
+        if keyword not in known and not _holds_anyway(func, keyword, value):
             raise TypeError(
                 f"{name(func)} of a Tensor does not take {keyword}=: its derivative rule knows "
                 f"{', '.join(f'{n}=' for n in known) or 'no keywords'}"
             )
     return {k: v for k, v in given.items() if k in known and v is not np._NoValue}
+
+
+def _holds_anyway(func: Op, keyword: str, value: Any) -> bool:
+    """Whether a keyword says no more than its default."""
+    usual = _UFUNC_DEFAULTS if isinstance(func, np.ufunc) else _defaults(func)
+    return value is usual.get(keyword, usual) or (keyword == "where" and value is True)
 
 
 _AS_FUNCTIONS: dict[tuple[str, np.ufunc], Op] = {
@@ -1176,6 +1201,19 @@ _AS_FUNCTIONS: dict[tuple[str, np.ufunc], Op] = {
 """What NumPy's functions call the methods of ufuncs."""
 
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True, "signature": None}
+
+
+@cache
+def _by_position(func: Op) -> tuple[str, ...]:
+    """The names of a function's parameters that may be given by position."""
+    parameters = signature(func).parameters.values()
+    return tuple([p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)])
+
+
+@cache
+def _of_the_rule(rule: Op) -> tuple[str, ...]:
+    """The names of what a rule takes beside the gradient and the result."""
+    return tuple(_defaults(rule))[2:]
 
 
 @cache
@@ -1197,10 +1235,12 @@ def _on_arrays(func: Op, args: Any, kwargs: Any) -> Any:
     """Call a function on read-only arrays in place of Tensors; make untracked Tensors of the arrays it returns."""
     if _traces and (trace := _tracing.get()) is not None:
         return trace.apply(func, tuple(args), kwargs, tracked=False)
-    return _wrapped(func(*_unwrapped(args), **_unwrapped(kwargs)))
+    return _wrapped(func(*map(_unwrapped, args), **(_unwrapped(kwargs) if kwargs else kwargs)))
 
 
 def _unwrapped(value: Any) -> Any:
+    if type(value) in _CONSTANTS:
+        return value
     if isinstance(value, Tensor):
         view = value._now().view()
         view.flags.writeable = False
