@@ -200,6 +200,100 @@ def test_an_argument_means_the_same_by_position_and_by_name(f, args):
         np.testing.assert_array_equal(x.grad, tg.grad(lambda x: np.sum(f(x, axis=1) * [1, 2]))(ARRAY))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.vecdot(x, x[:, :1]),
+        lambda x: np.linalg.vecdot(x[:1], x, axis=0),
+        lambda x: np.vecmat(x, x[0]),
+        lambda x: np.matvec(x[0], x),
+        lambda x: np.matvec(x, x[0, 0]),
+        lambda x: np.linalg.matrix_power(x[0], 2),
+        lambda x: np.linalg.matrix_power(x[0, 0], 1),
+        lambda x: np.linalg.matrix_power(x[:1], 1),
+        lambda x: np.linalg.matrix_power(x[:1], 0),
+        lambda x: np.linalg.tensorinv(x, ind=0),
+        lambda x: np.linalg.tensorinv(x, ind=-1),
+        lambda x: np.clip(x, 0),
+        lambda x: np.clip(x, a_max=0),
+        lambda x: np.clip(x, 0, 1, min=0),
+        lambda x: np.clip(x, None, 1, min=0),
+        lambda x: np.vander(x),
+        lambda x: np.vander(x[0], 1.5),
+        lambda x: np.full_like(x[0], x),
+        lambda x: np.full_like(x[0, 0], [0.0, 1.0]),
+        lambda x: np.trim_zeros(x, "front"),
+        lambda x: np.correlate(x[0], 2.0),
+        lambda x: np.correlate(x[0, 0], x[0]),
+        lambda x: np.correlate(x, x),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x[0], 1.5),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (1.0, 2.0)),
+        lambda x: np.split(x, [0.5, 1.5]),
+        lambda x: np.split(x, 1.5),
+        lambda x: np.split(x, 0.5),
+        lambda x: np.array_split(x, 0),
+        lambda x: np.vsplit(x[0], 2),
+        lambda x: np.hsplit(x[0, 0], 1),
+        lambda x: np.dsplit(x, 1),
+        lambda x: np.compress(True, x),
+        lambda x: np.compress([[True]], x),
+    ],
+)
+def test_what_numpy_refuses_of_arrays_is_refused_of_tensors(call):
+    with pytest.raises((TypeError, ValueError)) as expected:
+        call(ARRAY)
+    for x in tg.tensor(ARRAY), tg.tensor(ARRAY, requires_grad=True):
+        with pytest.raises(expected.type):
+            call(x)
+
+
+def test_filling_drops_leading_axes_of_length_1_as_numpy_does():
+    x = tg.tensor(ARRAY, requires_grad=True)
+    np.testing.assert_array_equal(np.full_like(x[0], x[None, :1]).numpy(), ARRAY[0])
+    tg.testing.check_grads(lambda x: np.full_like(x[0], x[None, :1]), ARRAY)
+
+
+@pytest.mark.parametrize(
+    "q", [True, 1, 0.5, [0, 1], np.array([True, False]), np.float64(0.5), np.array([0.5])], ids=repr
+)
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("f", [np.quantile, np.nanquantile])
+def test_a_quantile_has_the_dtype_that_it_has_for_numpy(f, dtype, q):
+    expected = f(ARRAY.astype(dtype), q)
+    found = f(tg.tensor(ARRAY, dtype=dtype, requires_grad=True), q)
+    np.testing.assert_array_equal(found.numpy(), expected)
+    assert found.dtype == expected.dtype
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.gradient(x, np.float64(2), axis=0),
+        lambda x: np.gradient(x[0], np.array([0.0, 2.0])),
+        lambda x: np.ediff1d(x, [0.0], 2.5),
+        lambda x: np.ediff1d(x, np.array(1.0), np.ones((2, 2))),
+    ],
+)
+def test_what_numpy_leaves_in_single_precision_stays_there(call):
+    array = ARRAY.astype(np.float32)
+    found, expected = call(tg.tensor(array, requires_grad=True)), call(array)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+    assert found.dtype == expected.dtype == np.float32
+    tg.testing.check_grads(call, ARRAY)
+
+
+def test_the_sum_of_the_weights_has_the_dtype_of_the_mean():
+    for found, expected in zip(*(np.average(x, 0, [1, 2], True) for x in (tg.tensor(ARRAY), ARRAY)), strict=True):
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found.numpy(), expected)
+
+
+@pytest.mark.parametrize("sections", [0, -1])
+def test_no_sections_are_an_error_that_says_so(sections):
+    with pytest.raises(ValueError, match=f"np.array_split into {sections} parts: give a number larger than 0"):
+        np.split(tg.tensor(ARRAY, requires_grad=True), sections)
+
+
 @pytest.mark.parametrize("f", [f for f in autodiff.nondifferentiable if isinstance(f, np.ufunc)], ids=autodiff.name)
 def test_nondifferentiable_ufuncs_return_untracked_tensors(f):
     args = [tg.tensor(ARRAY, requires_grad=True)] * f.nin

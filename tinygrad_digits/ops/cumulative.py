@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autodiff import composites, defvjp
-from .indexing import operand
+from .indexing import fitting, in_dtype, operand
 from .shapes import along
 
 
@@ -107,8 +107,11 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
 
 def ediff1d(ary, to_end=None, to_begin=None):
     """`numpy.ediff1d`: the differences in a flattened array, between others."""
-    begin, end = (() if part is None else (np.ravel(part),) for part in (to_begin, to_end))
-    return np.concatenate([*begin, diff(np.ravel(ary)), *end])
+    ary = np.ravel(ary)
+    begin, end = (
+        () if part is None else (in_dtype(np.ravel(fitting(part, ary)), ary.dtype),) for part in (to_begin, to_end)
+    )
+    return np.concatenate([*begin, diff(ary), *end])
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
@@ -134,7 +137,8 @@ def gradient(f, *spacing, axis=None, edge_order=1):
         raise ValueError(f"np.gradient takes edge_order 1 or 2, and not {edge_order}")
     spacing = spacing * len(axes) if len(spacing) == 1 else spacing or (1.0,) * len(axes)
     slopes = [
-        np.moveaxis(slope(np.moveaxis(f, i, -1), h, edge_order), -1, i) for i, h in zip(axes, spacing, strict=True)
+        np.moveaxis(in_dtype(slope(np.moveaxis(f, i, -1), h, edge_order), np.result_type(f, 0.0)), -1, i)
+        for i, h in zip(axes, spacing, strict=True)
     ]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 

@@ -201,11 +201,15 @@ defvjp(np.round,      lambda g, out, x, *, decimals=0: np.zeros_like(g))
 # fmt: on
 
 
-def clip(a, a_min=None, a_max=None, *, min=None, max=None):
-    """`numpy.clip`, by bounds under any of their names."""
-    if (a_min is not None and min is not None) or (a_max is not None and max is not None):
-        raise ValueError("np.clip of a Tensor: give each bound once, as a_min or min, as a_max or max")
-    return clipped(a, min if a_min is None else a_min, max if a_max is None else a_max)
+def clip(a, a_min=np._NoValue, a_max=np._NoValue, *, min=np._NoValue, max=np._NoValue):
+    """`numpy.clip`, by bounds under either of their names."""
+    old, new = [[bound for bound in pair if bound is not np._NoValue] for pair in ((a_min, a_max), (min, max))]
+    if old and new:
+        raise ValueError("np.clip of a Tensor: give the bounds as a_min and a_max, or as min and max, but not as both")
+    if len(old) == 1:
+        raise TypeError("np.clip of a Tensor was given one bound: give both, of which one may be None, or min= or max=")
+    low, high = old or [None if bound is np._NoValue else bound for bound in (min, max)]
+    return clipped(a, low, high)
 
 
 def float_power(x, y):

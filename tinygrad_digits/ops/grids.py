@@ -1,5 +1,7 @@
 """Arrays made by rule of others: linspace and its kin, meshgrid, vander, polyval, full_like. All are composites."""
 
+import operator
+
 import numpy as np
 
 from ..autodiff import composites, nondifferentiable
@@ -62,7 +64,9 @@ def meshgrid(*xi, sparse=False, indexing="xy"):
 
 def vander(x, N=None, increasing=False):  # noqa: N803 - NumPy's name
     """`numpy.vander`: the powers of a vector's elements."""
-    exponents = np.arange(len(x) if N is None else N)
+    if np.ndim(x) != 1:
+        raise ValueError(f"np.vander takes a vector, and not an array of shape {np.shape(x)}")
+    exponents = np.arange(len(x) if N is None else operator.index(N))
     exponents = exponents if increasing else exponents[::-1]
     return np.power(np.expand_dims(x, 1), exponents.astype(x.dtype))
 
@@ -78,7 +82,10 @@ def polyval(p, x):
 def full_like(a, fill_value, dtype=None, *, shape=None):
     """`numpy.full_like`."""
     zeros = np.zeros_like(a, dtype, shape=shape)
-    return (zeros + fitting(fill_value, zeros)).astype(zeros.dtype)
+    filled = zeros + fitting(fill_value, zeros)
+    if filled.size != zeros.size:
+        raise ValueError(f"np.full_like of shape {zeros.shape} cannot be filled with shape {np.shape(fill_value)}")
+    return np.reshape(filled, zeros.shape).astype(zeros.dtype)
 
 
 composites |= {

@@ -71,6 +71,11 @@ def fitting(value, x):
     return value
 
 
+def in_dtype(x, dtype):
+    """An array in a dtype, itself if it has that."""
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
 def index_update(x, index, value):
     """Copy an array, and put a value where the index says: ``x[index] = value`` for Tensors.
 
@@ -125,6 +130,8 @@ def insert(arr, obj, values, axis=None):
 
 def trim_zeros(filt, trim="fb", axis=None):
     """`numpy.trim_zeros`: cut zeros off the ends."""
+    if set(trim.lower()) - set("fb"):
+        raise ValueError(f"np.trim_zeros takes 'f' for the front, 'b' for the back, or 'fb', and not {trim!r}")
     axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
     index = [slice(None)] * filt.ndim
     for i in axes:

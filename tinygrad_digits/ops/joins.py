@@ -1,5 +1,6 @@
 """Rules of the functions that join arrays, and those that split them: concatenate, stack, block, split, …."""
 
+import operator
 from itertools import pairwise
 
 import numpy as np
@@ -118,7 +119,7 @@ def array_split(ary, indices_or_sections, axis=0):
     """`numpy.array_split`: at indices, or into a number of parts of which the first may be longer by one."""
     side = np.shape(ary)[axis]
     if np.ndim(indices_or_sections):
-        bounds = [0, *map(int, indices_or_sections), side]
+        bounds = [0, *map(operator.index, indices_or_sections), side]
     else:
         sections = int(indices_or_sections)
         if sections <= 0:
@@ -130,7 +131,7 @@ def array_split(ary, indices_or_sections, axis=0):
 
 def split(ary, indices_or_sections, axis=0):
     """`numpy.split`: `array_split`, but parts of a number must be of equal length."""
-    if not np.ndim(indices_or_sections) and np.shape(ary)[axis] % int(indices_or_sections):
+    if not np.ndim(indices_or_sections) and indices_or_sections > 0 and np.shape(ary)[axis] % indices_or_sections:
         raise ValueError(
             f"np.split of an axis of length {np.shape(ary)[axis]} into {indices_or_sections} equal parts: take a "
             "number that divides it, or np.array_split"
@@ -142,7 +143,7 @@ def split_along(axis, function):
     """`numpy.hsplit` and its kin: `split` along a fixed axis."""
 
     def composite(ary, indices_or_sections):
-        if np.ndim(ary) <= axis and not (axis == np.ndim(ary) == 1):
+        if np.ndim(ary) < (2, 1, 3)[axis]:
             raise ValueError(f"np.{function.__name__} of an array of {np.ndim(ary)} dimensions: it splits axis {axis}")
         return split(ary, indices_or_sections, min(axis, np.ndim(ary) - 1))
 

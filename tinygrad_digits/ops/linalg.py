@@ -339,6 +339,10 @@ def norm(x, ord=None, axis=None, keepdims=False):
 
 def matrix_power(a, n):
     """`numpy.linalg.matrix_power`, by repeated squaring."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError(
+            f"np.linalg.matrix_power takes square matrices, and not an array of shape {a.shape}"
+        )
     n = operator.index(n)
     if n < 0:
         return matrix_power(np.linalg.inv(a), -n)
@@ -360,6 +364,8 @@ def cond(x, p=None):
 
 def tensorinv(a, ind=2):
     """`numpy.linalg.tensorinv`."""
+    if not 0 < ind <= a.ndim:
+        raise ValueError(f"np.linalg.tensorinv with ind={ind}: give how many of the {a.ndim} axes are the rows'")
     rows, columns = a.shape[:ind], a.shape[ind:]
     return np.reshape(np.linalg.inv(np.reshape(a, (prod(rows), prod(columns)))), columns + rows)
 

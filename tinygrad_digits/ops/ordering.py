@@ -73,6 +73,8 @@ defvjp(group_means,        lambda g, out, x, *, groups: group_means(g, groups=gr
 
 def compress(condition, a, axis=None):
     """`numpy.compress`."""
+    if np.ndim(condition) != 1:
+        raise ValueError(f"np.compress takes a condition of 1 dimension, and not of {np.ndim(condition)}")
     a, axis = (np.ravel(a), 0) if axis is None else (operand(a), axis)
     numbers = np.reshape(holding(condition), [-1 if i == axis % a.ndim else 1 for i in range(a.ndim)])
     return np.take_along_axis(a, numbers, axis=axis)
@@ -123,7 +125,10 @@ def ordered(a, q, axis, method, keepdims, skip_nan):
     if method not in PLACES:
         raise TypeError(f"quantiles of a Tensor have no derivative rule for method={method!r}: use one of {[*PLACES]}")
     a = operand(a)
-    q = np.asarray(q, a.dtype if a.dtype.kind == "f" else None) if type(q) in (int, float) else operand(q)
+    kind = np.result_type(a.dtype, 0.0)
+    q = np.asarray(q, kind) if type(q) in (bool, int, float) else operand(q)
+    if q.dtype.kind != "f":
+        q = q.astype(kind)
     if not np.all((q >= 0) & (q <= 1)):
         raise ValueError("quantiles must be from 0 to 1, percentiles from 0 to 100")
     line = np.sort(lines(a, axis), axis=0)

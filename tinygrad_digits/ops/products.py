@@ -49,15 +49,31 @@ def of_real_numbers(op, *arrays):
         raise TypeError(f"{name(op)} of Tensors is for real numbers: give it arrays, as t.numpy() makes them")
 
 
+def of_matrices(op, x):
+    """Refuse a vector where there are to be matrices."""
+    if np.ndim(x) < 2:
+        raise ValueError(f"{name(op)} takes matrices of at least 2 dimensions, and was given an array of {np.ndim(x)}")
+
+
 def vecdot(x1, x2, axis=-1):
     """`numpy.vecdot`: stacks of vectors, multiplied pair by pair."""
     of_real_numbers(np.vecdot, x1, x2)
-    return np.sum(np.moveaxis(x1, axis, -1) * np.moveaxis(x2, axis, -1), axis=-1)
+    x1, x2 = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
+    if np.shape(x1)[-1] != np.shape(x2)[-1]:
+        raise ValueError(f"np.vecdot of vectors of different lengths, {np.shape(x1)[-1]} and {np.shape(x2)[-1]}")
+    return np.sum(x1 * x2, axis=-1)
+
+
+def matvec(x1, x2):
+    """`numpy.matvec`: stacks of matrices times stacks of vectors."""
+    of_matrices(np.matvec, x1)
+    return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
 
 
 def vecmat(x1, x2):
     """`numpy.vecmat`: stacks of vectors times stacks of matrices."""
     of_real_numbers(np.vecmat, x1, x2)
+    of_matrices(np.vecmat, x2)
     return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
 
 
@@ -168,7 +184,7 @@ composites |= {
     np.linalg.outer: outer_of_vectors,
     np.vdot: vdot,
     np.vecdot: vecdot,
-    np.matvec: lambda x1, x2: np.matmul(x1, np.expand_dims(x2, -1))[..., 0],
+    np.matvec: matvec,
     np.vecmat: vecmat,
     np.linalg.vecdot: vecdot,
     np.linalg.matmul: np.matmul,

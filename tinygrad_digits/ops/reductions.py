@@ -109,7 +109,7 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     if np.any(scale == 0):
         raise ZeroDivisionError("np.average: the weights sum to zero, so they cannot be normalized")
     mean = np.sum(np.multiply(a, weights), axis=axis, keepdims=keepdims) / scale
-    return (mean, np.broadcast_to(scale, mean.shape)) if returned else mean
+    return (mean, np.broadcast_to(scale, mean.shape).astype(mean.dtype)) if returned else mean
 
 
 def without_nan(x, value):

@@ -1,5 +1,7 @@
 """Rules of padding, of sliding windows and of convolution in one dimension."""
 
+import operator
+
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
@@ -54,6 +56,8 @@ defvjp(np.convolve, lambda g, out, a, v, *, mode="full": np.correlate(in_full(g,
 
 def correlate(a, v, mode="valid"):
     """`numpy.correlate`: a convolution with the second backward."""
+    if not np.ndim(a) == np.ndim(v) == 1:
+        raise ValueError(f"np.correlate takes two vectors, and not arrays of shapes {np.shape(a)} and {np.shape(v)}")
     if np.size(a) < np.size(v):  # matters to the middle that the mode "same" takes
         return np.flip(np.convolve(v, np.flip(a), mode))
     return np.convolve(a, np.flip(v), mode)
@@ -66,7 +70,7 @@ def sliding_window_view(x, window_shape, axis=None):
     if len(widths) != len(axes):
         raise ValueError(f"sliding_window_view was given {len(widths)} widths for {len(axes)} axes: give as many")
     for width, axis in zip(widths, axes, strict=True):
-        x = windows(x, width=int(width), axis=axis)
+        x = windows(x, width=operator.index(width), axis=axis)
     return x
 
 
