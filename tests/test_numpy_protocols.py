@@ -254,18 +254,6 @@ def test_filling_drops_leading_axes_of_length_1_as_numpy_does():
 
 
 @pytest.mark.parametrize(
-    "q", [True, 1, 0.5, [0, 1], np.array([True, False]), np.float64(0.5), np.array([0.5])], ids=repr
-)
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
-@pytest.mark.parametrize("f", [np.quantile, np.nanquantile])
-def test_a_quantile_has_the_dtype_that_it_has_for_numpy(f, dtype, q):
-    expected = f(ARRAY.astype(dtype), q)
-    found = f(tg.tensor(ARRAY, dtype=dtype, requires_grad=True), q)
-    np.testing.assert_array_equal(found.numpy(), expected)
-    assert found.dtype == expected.dtype
-
-
-@pytest.mark.parametrize(
     "call",
     [
         lambda x: np.gradient(x, np.float64(2), axis=0),

@@ -274,11 +274,22 @@ def test_quantiles_by_every_method(method):
         np.testing.assert_allclose(found, np.quantile(x, q, method=method), rtol=1e-14)
 
 
-@pytest.mark.parametrize("q", [0.25, np.float32(0.25), np.array(0.25), [0.25, 0.5], 0, 1])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize(
+    "q",
+    [
+        *(0.25, np.float32(0.25), np.float64(0.25), np.array(0.25), [0.25, 0.5]),
+        *(0, 1, [0, 1], np.array([1, 0]), True, np.array([True, False])),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
 def test_quantiles_have_the_dtype_that_numpys_have(q, dtype):
     x = np.array([3, 1, 2, 7], dtype)
-    for f, q_of_f in (np.quantile, q), (np.percentile, np.multiply(q, 100) if isinstance(q, list) else q * 100):
+    for f, q_of_f in (
+        (np.quantile, q),
+        (np.nanquantile, q),
+        (np.percentile, np.multiply(q, 100) if isinstance(q, list) else q * 100),
+    ):
         expected = f(x, q_of_f)
         found = f(tg.tensor(x), q_of_f)
         assert found.dtype == expected.dtype

@@ -125,10 +125,10 @@ def ordered(a, q, axis, method, keepdims, skip_nan):
     if method not in PLACES:
         raise TypeError(f"quantiles of a Tensor have no derivative rule for method={method!r}: use one of {[*PLACES]}")
     a = operand(a)
-    kind = np.result_type(a.dtype, 0.0)
+    kind = a.dtype if a.dtype.kind == "f" else None
     q = np.asarray(q, kind) if type(q) in (bool, int, float) else operand(q)
     if q.dtype.kind != "f":
-        q = q.astype(kind)
+        q = q.astype(kind or int)
     if not np.all((q >= 0) & (q <= 1)):
         raise ValueError("quantiles must be from 0 to 1, percentiles from 0 to 100")
     line = np.sort(lines(a, axis), axis=0)
