@@ -129,9 +129,10 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
 def gradient(f, *spacing, axis=None, edge_order=1):
     """`numpy.gradient`: the slopes of a function of which some values are known, from second-order differences."""
     axes = normalize_axis_tuple(range(np.ndim(f)) if axis is None else axis, np.ndim(f))
-    if len(spacing) not in (0, 1, len(axes)):
+    if len(spacing) not in (0, len(axes)) and not (len(spacing) == 1 and np.ndim(spacing[0]) == 0):
         raise TypeError(
-            f"np.gradient along {len(axes)} axes takes as many spacings, one or none, and not {len(spacing)}"
+            f"np.gradient along {len(axes)} axes takes as many spacings, one number for all, or none, and not "
+            f"{len(spacing)} of shapes {', '.join(str(np.shape(h)) for h in spacing)}"
         )
     if edge_order not in (1, 2):
         raise ValueError(f"np.gradient takes edge_order 1 or 2, and not {edge_order}")

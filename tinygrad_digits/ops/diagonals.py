@@ -45,8 +45,12 @@ def trace_of_last(x, *, offset=0):
 
 def diag(v, k=0):
     """`numpy.diag`: the diagonal of a matrix, or the matrix with a diagonal."""
-    if np.ndim(v) != 1:
+    if np.ndim(v) == 2:
         return diagonal(v, k)
+    if np.ndim(v) != 1:
+        raise ValueError(
+            f"np.diag takes a vector or a matrix, not an array of shape {np.shape(v)}: np.diagonal takes all"
+        )
     n = len(v) + abs(k)
     return np.reshape(scatter(v, index=(along(n, n, k),), shape=(n * n,)), (n, n))
 
