@@ -280,6 +280,35 @@ def test_the_sum_of_the_weights_has_the_dtype_of_the_mean():
         np.testing.assert_allclose(found.numpy(), expected)
 
 
+def test_a_method_does_not_write_to_an_array_given_by_position():
+    out = np.zeros((2, 2))
+    with pytest.raises(TypeError, match="np.conjugate .* given more than it takes, and cannot write"):
+        tg.tensor(ARRAY, requires_grad=True).conj(out)
+    assert not out.any()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.take(x, True),
+        lambda x: np.take(x, [True, False, True], axis=1),
+        lambda x: np.take(x, 1.7),
+        lambda x: np.take(x, [0.0, 1.7], axis=0),
+        lambda x: np.take(x[0, 0], [0, 0], axis=0),
+        lambda x: np.roll(x, True),
+        lambda x: np.roll(x, (True, False), (0, 1)),
+        lambda x: np.convolve(x[0], [1.0, 2.0, 3.0], 0),
+        lambda x: np.convolve(x[0], [1.0, 2.0, 3.0], 1),
+        lambda x: np.convolve([1.0, 2.0, 3.0, 4.0], x[0], 1),
+        lambda x: np.convolve(x[0], x[1], 2),
+        lambda x: np.correlate(x[0], [1.0, 2.0, 3.0], 1),
+    ],
+)
+def test_arguments_that_numpy_makes_numbers_of_are_those_numbers_on_the_way_back_too(call):
+    np.testing.assert_array_equal(call(tg.tensor(ARRAY, requires_grad=True)).numpy(), call(ARRAY))
+    tg.testing.check_grads(call, ARRAY)
+
+
 @pytest.mark.parametrize("sections", [0, -1])
 def test_no_sections_are_an_error_that_says_so(sections):
     with pytest.raises(ValueError, match=f"np.array_split into {sections} parts: give a number larger than 0"):

@@ -1152,7 +1152,10 @@ def _bound(func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """Apply a function of the table with its arguments sorted into arrays and keywords."""
     row: Any = autodiff.rules[func]
     known: tuple[str, ...] = ()
-    if not isinstance(func, np.ufunc):
+    if isinstance(func, np.ufunc):
+        if len(args) > func.nin:
+            raise TypeError(f"{name(func)} of a Tensor was given more than it takes, and cannot write to an array")
+    else:
         arrays = _by_position(func)[: len(row)]
         known = _of_the_rule(row[0])[len(row) :]
         if len(args) > len(row) or not kwargs.keys().isdisjoint(arrays):

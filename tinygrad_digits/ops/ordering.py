@@ -28,9 +28,11 @@ def put_along(g, x, indices, axis):
 
 def put(g, x, indices, axis, mode):
     """The transpose of `numpy.take`."""
-    if axis is None:
+    if axis is None or x.ndim == 0:
         return np.reshape(put(g, np.ravel(x), indices, 0, mode), x.shape)
     indices, n = operand(indices), x.shape[axis]
+    if np.result_type(indices).kind not in "iu":  # a truth is a place here, 0 or 1, and no mask
+        indices = np.asarray(indices).astype(np.intp)
     if mode != "raise":
         indices = indices % n if mode == "wrap" else np.clip(indices, 0, n - 1)
     return scatter(g, index=along(axis, indices), shape=x.shape)

@@ -38,19 +38,18 @@ def unpadded(g, widths):
     return g[tuple(slice(a, n - b) for (a, b), n in zip(widths, g.shape, strict=True))]
 
 
-def in_full(g, mode, a, v):
-    """A convolution's gradient with zeros for what the mode had cut off."""
-    shorter, longer = sorted((np.size(a), np.size(v)))
-    before = {"full": 0, "same": (shorter - 1) // 2, "valid": shorter - 1}[mode]
-    return np.pad(g, (before, shorter + longer - 1 - before - np.size(g)))
+def in_full(g, a, v):
+    """A convolution's gradient with zeros for what its mode had cut off: half before, and half or one more behind."""
+    missing = np.size(a) + np.size(v) - 1 - np.size(g)
+    return np.pad(g, (missing // 2, missing - missing // 2))
 
 
 # fmt: off
 defvjp(surrounded,  lambda g, out, x, *, widths, constant_values=0: unpadded(g, widths))
 defvjp(windows,     lambda g, out, x, *, width, axis: overlapped(g, axis=axis))
 defvjp(overlapped,  lambda g, out, x, *, axis: windows(g, width=x.shape[-1], axis=axis))
-defvjp(np.convolve, lambda g, out, a, v, *, mode="full": np.correlate(in_full(g, mode, a, v), np.atleast_1d(v)),
-                    lambda g, out, a, v, *, mode="full": np.correlate(in_full(g, mode, a, v), np.atleast_1d(a)))
+defvjp(np.convolve, lambda g, out, a, v, *, mode="full": np.correlate(in_full(g, a, v), np.atleast_1d(v)),
+                    lambda g, out, a, v, *, mode="full": np.correlate(in_full(g, a, v), np.atleast_1d(a)))
 # fmt: on
 
 
