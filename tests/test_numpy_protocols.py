@@ -282,7 +282,7 @@ def test_the_sum_of_the_weights_has_the_dtype_of_the_mean():
 
 def test_a_method_does_not_write_to_an_array_given_by_position():
     out = np.zeros((2, 2))
-    with pytest.raises(TypeError, match="np.conjugate .* given more than it takes, and cannot write"):
+    with pytest.raises(TypeError, match=r"np.conjugate .* given more than it takes, and cannot write"):
         tg.tensor(ARRAY, requires_grad=True).conj(out)
     assert not out.any()
 
@@ -295,6 +295,10 @@ def test_a_method_does_not_write_to_an_array_given_by_position():
         lambda x: np.take(x, 1.7),
         lambda x: np.take(x, [0.0, 1.7], axis=0),
         lambda x: np.take(x[0, 0], [0, 0], axis=0),
+        lambda x: np.transpose(x[0], -1),
+        lambda x: np.transpose(x, np.array([-1, 0])),
+        lambda x: np.rot90(x, np.int64(3)),
+        lambda x: np.rot90(x, True),
         lambda x: np.roll(x, True),
         lambda x: np.roll(x, (True, False), (0, 1)),
         lambda x: np.convolve(x[0], [1.0, 2.0, 3.0], 0),
@@ -307,6 +311,33 @@ def test_a_method_does_not_write_to_an_array_given_by_position():
 def test_arguments_that_numpy_makes_numbers_of_are_those_numbers_on_the_way_back_too(call):
     np.testing.assert_array_equal(call(tg.tensor(ARRAY, requires_grad=True)).numpy(), call(ARRAY))
     tg.testing.check_grads(call, ARRAY)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [0, -1, (0,), ()])
+@pytest.mark.parametrize(
+    "f", [np.sum, np.mean, np.prod, np.max, np.nansum, np.nanmean, np.nanprod, np.nanmin, np.ptp, np.median], ids=str
+)
+def test_a_single_number_has_the_axes_that_numpy_lets_it_have(f, axis, keepdims):
+    def call(x):
+        return f(x, axis=axis, keepdims=keepdims) * 2
+
+    try:
+        expected = call(np.array(3.0))
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            call(tg.tensor(3.0, requires_grad=True))
+        return
+    found = call(tg.tensor(3.0, requires_grad=True))
+    assert found.shape == np.shape(expected)
+    np.testing.assert_array_equal(found.numpy(), expected)
+    tg.testing.check_grads(call, 3.0)
+
+
+def test_a_broken_number_of_quarter_turns_has_no_gradient():
+    turned = np.rot90(tg.tensor(ARRAY, requires_grad=True), 3.7)  # which NumPy takes for 3
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        turned.sum().backward()
 
 
 @pytest.mark.parametrize("sections", [0, -1])

@@ -16,7 +16,7 @@ from .elementwise import nonzero
 
 def kept(y, x, axis, keepdims):
     """What a reduction over some axes gave, with those axes back, of length 1."""
-    if axis is None:
+    if axis is None or x.ndim == 0:
         return np.reshape(y, (1,) * x.ndim)
     return y if keepdims else np.expand_dims(y, axis)
 
@@ -70,6 +70,7 @@ def before(x):
 
 def others(x, axis):
     """The product of all elements that are reduced together but one, for each."""
+    axis = axis if x.ndim else None  # NumPy takes an axis of a single number, too
     line = lines(x, axis)
     return unlined(before(line) * np.flip(before(np.flip(line, 0)), 0), x, axis)
 

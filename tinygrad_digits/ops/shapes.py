@@ -19,7 +19,7 @@ defvjp(np.moveaxis,     lambda g, out, x, *, source, destination: np.moveaxis(g,
 defvjp(np.flip,         lambda g, out, x, *, axis=None: np.flip(g, axis))
 defvjp(np.fliplr,       lambda g, out, x: np.fliplr(g))
 defvjp(np.flipud,       lambda g, out, x: np.flipud(g))
-defvjp(np.rot90,        lambda g, out, x, *, k=1, axes=(0, 1): np.rot90(g, -k, axes))
+defvjp(np.rot90,        lambda g, out, x, *, k=1, axes=(0, 1): np.rot90(g, -operator.index(k), axes))
 defvjp(np.roll,         lambda g, out, x, *, shift, axis=None: np.roll(g, np.multiply(shift, -1), axis))
 defvjp(np.broadcast_to, lambda g, out, x, *, shape: g)  # the sweep undoes broadcasting
 # fmt: on
@@ -27,7 +27,7 @@ defvjp(np.broadcast_to, lambda g, out, x, *, shape: g)  # the sweep undoes broad
 
 def inverse(axes):
     """The permutation that undoes one; axes may count from the end."""
-    return tuple(int(i) for i in np.argsort([axis % len(axes) for axis in axes]))
+    return tuple(np.argsort(np.atleast_1d(axes) % np.size(axes)).tolist())
 
 
 def as_read(x, order):
