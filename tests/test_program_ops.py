@@ -54,3 +54,36 @@ def test_an_operation_compiled_is_the_operation(op, data):
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+SQUARE = np.array([[4.2, 1.35], [1.15, 3.3]])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.matmul(x, [1, 2]),
+        lambda x: np.matmul([[1.0, 2.0]], x),
+        lambda x: x.dot((0, 1)),
+        lambda x: x * [1, 2],
+        lambda x: x ** (2, 3),
+        lambda x: np.power(x, [[-1.0], [0.5]]),
+        lambda x: np.power([2, 3], x),
+        lambda x: np.maximum(x, [2, 2]),
+        lambda x: np.where([True, False], x, [3, 4]),
+        lambda x: np.hypot(x, (3, 4)),
+        lambda x: np.clip(x, [1.2, 1.4], [3, 3]),
+        lambda x: np.take(x, [1, 1, 0], axis=np.int64(0)),
+        lambda x: np.rot90(x, np.int64(1)),
+        lambda x: np.round(x, decimals=np.int64(1)),
+        lambda x: np.var(x, axis=np.int64(0), ddof=np.float64(1)),
+        lambda x: np.pad(x, 1, constant_values=np.float64(2)),
+        lambda x: x[[0, 1], [1, 1]],
+    ],
+)
+def test_lists_and_numbers_of_numpys_among_the_arguments(function):
+    weights = np.random.default_rng(0).normal(size=np.shape(function(SQUARE)))
+    arrays = [[SQUARE], [SQUARE * 0.97]]
+    expected = taken(function, arrays, weights, compiled=False)
+    for a, b in zip(taken(function, arrays, weights, compiled=True), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

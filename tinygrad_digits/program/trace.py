@@ -185,6 +185,10 @@ class Trace:
             return self.constant(array, own=True)
         return a
 
+    def _setting(self, a: Any) -> Any:
+        """A keyword's value as a line holds it: a whole number as Python's, as functions may count with it in place."""
+        return int(a) if isinstance(a, np.integer) else self._read(a)
+
     def _number(self, scalar: Scalar) -> Value:
         value = self.scalar_values.get(id(scalar))
         if value is None:
@@ -217,9 +221,21 @@ class Trace:
         if wanted:
             if op not in autodiff.rules:
                 raise missing_rule(op)
+            if op is not operator.getitem:
+                args = tuple(map(self._operand, args))
             arrays = [a._array if isinstance(a, Tensor) else a for a in args]
             made._recipe = (op, args, arrays, kwargs, wanted, autodiff.next_number())
         return made
+
+    def _operand(self, a: Any) -> Any:
+        """A list of numbers as the array that a rule asks for."""
+        if not isinstance(a, list | tuple):
+            return a
+        array = np.asarray(a)
+        if array.dtype.kind in "biuf":
+            self.constant(array, own=True)
+            return array
+        return a
 
     def _execute(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if op in SHAPES_FROM_VALUES or (op is operator.getitem and _masked(args[1])):
@@ -252,7 +268,8 @@ class Trace:
             )
         if kwargs.get("order") == "A":  # as the array lies now
             kwargs = {**kwargs, "order": "F" if plain[0][0].flags.fnc else "C"}
-        held = mapped((args, kwargs), kinds | np.ndarray | np.generic, self._read)
+        kinds |= np.ndarray | np.generic
+        held = mapped(args, kinds, self._read), mapped(kwargs, kinds, self._setting)
         errors: dict[str, Any] = {what: how for what, how in np.geterr().items() if self.errors.get(what) != how}
         if data is None:
             self.lines.append(Line(op, held[0], held[1], None, self.note, errors, pure=False))
