@@ -2,15 +2,18 @@
 
 import sys
 import threading
+from collections import deque
 from functools import partial
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import tinygrad_digits as tg
 from tinygrad_digits import nn
-from tinygrad_digits.program.surroundings import Place, found_by
+from tinygrad_digits.program.surroundings import Contents, Place, found_by
 
 X = np.ones((1, 3), np.float32)
 
@@ -121,7 +124,178 @@ def of_a_default():
     )
 
 
+def of_settings():
+    settings = {"scale": 2.0, "deep": {"shifts": [1.0, 2.0]}, "kept": np.ones(3), "names": {"a"}}
+    return (
+        lambda x: (
+            tg.asarray(x) * settings["scale"]
+            + settings["deep"]["shifts"][1] * len(settings["names"]) * settings["kept"]
+        )
+    ), (
+        lambda: settings.update(scale=3.0),
+        lambda: settings["deep"]["shifts"].__setitem__(1, -1.0),
+        lambda: settings["deep"].update(shifts=[0.0, 5.0]),
+        lambda: settings.update(kept=np.zeros(3)),
+        lambda: settings["names"].add("b"),
+    )
+
+
+def of_settings_with_nets():
+    settings = {"net": linear(), "scale": 2.0, "deep": {"shift": 1.0}}
+    return lambda x: settings["net"](x) * settings["scale"] + settings["deep"]["shift"], (
+        lambda: settings.update(scale=3.0),
+        lambda: settings["deep"].update(shift=-1.0),
+        lambda: settings.update(net=linear(1)),
+    )
+
+
+def of_things_in_a_list():
+    things = deque([SimpleNamespace(value=1.0), SimpleNamespace(value=2.0)])
+    return lambda x: things[0].value * tg.asarray(x) * np.prod([thing.value for thing in things]), (
+        lambda: setattr(things[1], "value", 3.0),
+        lambda: things.append(SimpleNamespace(value=0.5)),
+        lambda: things.rotate(),
+    )
+
+
+def of_classes():
+    class Base:
+        scale = 2.0
+
+    class Derived(Base):
+        pass
+
+    Base.shifts = [1.0]
+    one = Derived()
+    return lambda x: tg.asarray(x) * Derived.scale * one.scale + one.shifts[0], (
+        lambda: setattr(Base, "scale", 3.0),
+        lambda: setattr(Derived, "scale", -1.0),
+        lambda: setattr(one, "scale", 0.5),
+        lambda: Base.shifts.append(0.0),
+        lambda: Base.shifts.insert(0, 7.0),
+        lambda: delattr(one, "scale"),
+    )
+
+
+def of_methods():
+    class Schedule:
+        __slots__ = ("factor", "inner", "more")
+
+        def __init__(self):
+            self.factor, self.inner = 2.0, SimpleNamespace(shift=1.0)
+
+        def scale(self):
+            return self.factor
+
+        @property
+        def shift(self):
+            return self.inner.shift
+
+        @staticmethod
+        def doubled(number):
+            return number * numbers["two"]
+
+        @classmethod
+        def tripled(cls, number):
+            return number * cls.three()
+
+        @classmethod
+        def three(cls):
+            return numbers["three"]
+
+        def __getitem__(self, i):
+            return numbers["items"][i]
+
+        def __call__(self):
+            return numbers["called"]
+
+    numbers = {"two": 2.0, "three": 3.0, "items": [1.0, 2.0], "called": 1.0}
+    one = Schedule()
+
+    def step(x):
+        return tg.asarray(x) * one.scale() + one.doubled(one.shift) + one.tripled(1.0) * one[1] + one()
+
+    return step, (
+        lambda: setattr(one, "factor", 3.0),
+        lambda: setattr(one.inner, "shift", 0.5),
+        lambda: numbers.update(two=5.0),
+        lambda: numbers.update(three=0.0),
+        lambda: numbers["items"].__setitem__(1, -3.0),
+        lambda: numbers.update(called=9.0),
+        lambda: setattr(Schedule, "scale", lambda self: -self.factor),
+    )
+
+
+def of_a_module_of_python():
+    settings = ModuleType("settings")
+    settings.scale, settings.deep = 2.0, ModuleType("settings.deep")
+    settings.deep.shift = 1.0
+    return lambda x: tg.asarray(x) * settings.scale + settings.deep.shift, (
+        lambda: setattr(settings, "scale", 3.0),
+        lambda: setattr(settings.deep, "shift", -1.0),
+    )
+
+
+def of_what_a_net_holds():
+    class Net(nn.Module):
+        factor = 1.0
+
+        def __init__(self):
+            self.layer, self.settings, self.more = linear(), {"scale": 2.0}, SimpleNamespace(shift=1.0)
+
+        def __call__(self, x):
+            return self.layer(x) * self.settings["scale"] * self.factor + self.more.shift + outer["shift"]
+
+    outer, net = {"shift": 1.0}, Net()
+    return lambda x: net(x), (
+        lambda: net.settings.update(scale=3.0),
+        lambda: setattr(net.more, "shift", -1.0),
+        lambda: setattr(Net, "factor", 2.0),
+        lambda: outer.update(shift=5.0),
+    )
+
+
+def of_functions_made_alike():
+    factors = [SimpleNamespace(value=2.0), SimpleNamespace(value=3.0)]
+    one, other = map(scaled_by, factors)
+    bound = partial(lambda settings, x: x * settings["scale"], {"scale": 2.0})
+    return lambda x: tg.asarray(one(other(bound(x)))), (
+        lambda: setattr(factors[1], "value", 1.0),
+        lambda: setattr(factors[0], "value", -1.0),
+        lambda: bound.args[0].update(scale=5.0),
+    )
+
+
+def of_what_is_passed_on():
+    def outer(thing):
+        return inner(thing)
+
+    def inner(thing):
+        return thing.number
+
+    one = SimpleNamespace(number=2.0)
+    return lambda x: tg.asarray(x) * outer(one), (lambda: setattr(one, "number", 3.0),)
+
+
+def of_a_number_in_an_array():
+    numbers = np.array([2.0, 1.0])
+    return lambda x: tg.asarray(x) * numbers[0] + float(numbers.sum()), (
+        lambda: numbers.__setitem__(0, 3.0),
+        lambda: numbers.__setitem__(1, -1.0),
+    )
+
+
 WAYS = [
+    of_settings,
+    of_settings_with_nets,
+    of_things_in_a_list,
+    of_classes,
+    of_methods,
+    of_a_module_of_python,
+    of_what_a_net_holds,
+    of_functions_made_alike,
+    of_what_is_passed_on,
+    of_a_number_in_an_array,
     of_a_default,
     of_a_list,
     of_a_dict,
@@ -141,6 +315,75 @@ def test_what_has_changed_since_is_noticed(way):
     for change in [lambda: None, lambda: None, *changes, lambda: None]:
         change()
         np.testing.assert_allclose(compiled(X).numpy(), step(X).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_program_is_kept_while_nothing_has_changed(way):
+    step, _ = way()
+    traced = Mock()
+
+    def counted(x):
+        traced()
+        return step(x)
+
+    compiled = tg.compile(counted)
+    for _ in range(3):
+        compiled(X)
+    assert traced.call_count == 1
+
+
+def test_containers_are_looked_into():
+    nan, same = float("nan"), object()
+    for container, other in (
+        ([1.0, nan], [1.0, 2.0]),
+        ([1.0, 2.0], [1.0]),
+        ({"a": [1, {"b": nan}]}, {"a": [1, {"b": 1.0}]}),
+        ({"a": same, "b": 1.0}, {"a": object(), "b": 1.0}),
+        ({"a": same, "b": 1.0}, {"c": same, "b": 1.0}),
+        ((same, [nan]), (same, [nan, 1])),
+        ({1, 2}, {1, 3}),
+        (deque([same, "a"]), deque([same, "b"])),
+        ([], [same]),
+    ):
+        contents = Contents(container)
+        assert contents(container)
+        assert not contents(other)
+
+
+def test_a_step_that_adds_to_a_list_is_refused():
+    seen = []
+
+    def step(x):
+        seen.append(len(seen))
+        return x * 2
+
+    with pytest.raises(tg.CompileError, match="step changes seen, outside of it"):
+        tg.compile(step)(X)
+
+
+def test_what_a_net_holds_and_does_not_use_may_change():
+    class Net(nn.Module):
+        def __init__(self):
+            self.layer, self.losses = linear(), []
+
+        def __call__(self, x):
+            return self.layer(x)
+
+        def mean(self):
+            return np.mean(self.losses)
+
+    net, traced = Net(), Mock()
+    compiled = tg.compile(lambda x: traced() and net(x))
+    for _ in range(3):
+        net.losses.append(compiled(X).numpy().sum())
+    assert traced.call_count == 1
+
+
+def test_libraries_are_not_looked_through():
+    approx, wrapped = pytest.approx, settings(max_examples=1)(lambda: factor)
+    factor = 2.0
+    places, _ = found_by(lambda: (approx(1), wrapped()), [])
+    assert {place.key for place in places} == {"approx", "wrapped", "factor"}
 
 
 def test_a_method_can_be_compiled_where_it_is_defined():
@@ -170,8 +413,9 @@ def test_places_are_tested_by_what_they_are():
     assert Place(numbers, 1, 2.0).test("o", "v") == "len(o) == 2 and o[1] == v"
     assert Place({}, "net", numbers).test("o", "v") == "o.get('net') is v"
     assert Place({}, "floor", np.nan).test("o", "v") == "o.get('floor') is v"
-    (place,), things = found_by(step := lambda: numbers, [5])
+    (place, inside), things = found_by(step := lambda: numbers, [5])
     assert place.test("o", "v") == "o.cell_contents is v"
+    assert inside.test("o", "v") == "v(o)"
     assert [id(thing) for thing in things] == [id(numbers), id(step), id(5)]
     assert found_by(np.add, []) == ([], [np.add])
 

@@ -19,7 +19,7 @@ from . import report
 from .bound import MISS, Bound
 from .ir import Value, mapped
 from .passes import PASSES, Pass
-from .surroundings import Place, found_by, held_in
+from .surroundings import Place, found_by, held_in, read_only_in_python
 from .trace import CompileError, Trace
 from .transpose import as_they_lie
 
@@ -36,15 +36,16 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
     arrays or Tensors; what else is passed (numbers, strings, None) is part of the program. Parameters, what optimizers
     keep, running statistics and random generators are read and written in place; an optimizer's settings are looked up
     at each call, so that a schedule may change them. A module's mode, a parameter that was replaced, or another value
-    of a variable or attribute that the step reads makes another program.
+    of what the step reads, of a variable, an attribute, or in a list or dict, makes another program.
 
     Parameters
     ----------
     step : callable
         What to compile: it may compute a loss, call ``backward()``, and have optimizers take a step, or only some of
         that. It must not branch on values, nor change anything beside Tensors and optimizers: Python code runs at the
-        first call only, and so does NumPy where no Tensor is involved: pass it what changes, as arguments. What it
-        returns are Tensors, in tuples, lists and dicts, or None.
+        first call only, and so does NumPy where no Tensor is involved. If only such code reads an array of more than
+        1,000 numbers, a file, or what another library holds, changes to these are not noticed: pass them as arguments.
+        What it returns are Tensors, in tuples, lists and dicts, or None.
     debug : bool
         Run the step beside the program at each call, and raise at the first line whose values differ.
     passes : mapping of str to callable
@@ -281,7 +282,8 @@ def traced(
         results = mapped(returned, Tensor | np.ndarray, trace._read)
         _check_results(step, results)
         raw = trace.program(results)
-        made = Bound(title(step), trace, raw, passes, [*places, *held_in(things, trace.states)], given)
+        places += [*held_in(things, trace.states), *read_only_in_python(places, trace.constants)]
+        made = Bound(title(step), trace, raw, passes, places, given)
     finally:
         trace.undo()
     if debug:
