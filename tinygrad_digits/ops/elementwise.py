@@ -205,7 +205,7 @@ def clip(a, a_min=np._NoValue, a_max=np._NoValue, *, min=np._NoValue, max=np._No
     """`numpy.clip`, by bounds under either of their names."""
     old, new = [[bound for bound in pair if bound is not np._NoValue] for pair in ((a_min, a_max), (min, max))]
     if old and new:
-        raise ValueError("np.clip of a Tensor: give the bounds as a_min and a_max, or as min and max, but not as both")
+        raise ValueError("np.clip of a Tensor: give each bound once, both as a_min and a_max or both as min and max")
     if len(old) == 1:
         raise TypeError("np.clip of a Tensor was given one bound: give both, of which one may be None, or min= or max=")
     low, high = old or [None if bound is np._NoValue else bound for bound in (min, max)]

@@ -85,10 +85,10 @@ def vdot(a, b):
 
 def dot(a, b):
     """`numpy.dot`: a product of numbers, or over the last axis of a and the last but one of b."""
-    ends = np.ndim(a), np.ndim(b)
-    if 0 in ends:
+    ndims = np.ndim(a), np.ndim(b)
+    if 0 in ndims:
         return np.multiply(a, b)
-    return np.matmul(a, b) if ends[1] <= 2 else tensordot(a, b, (-1, -2))
+    return np.matmul(a, b) if ndims[1] <= 2 else tensordot(a, b, (-1, -2))
 
 
 def inner(a, b):

@@ -25,7 +25,7 @@ PLAIN = (int, float, str)
 """What is told from others by its value, not by which object it is."""
 
 OURS = (__name__.partition(".")[0], "numpy")
-"""Packages whose functions are known not to depend on variables that change, but for a step that is of one of them."""
+"""Packages whose functions are known not to depend on variables that change, but for those beside a step."""
 
 SMALL = 1_000
 """Elements of an array that may hold settings."""
@@ -146,7 +146,8 @@ class _Search:
             for (
                 function
             ) in self.functions.values():  # the old ones again: what a new one has found may be given to them
-                names = set(_names(function.__code__)) if self._theirs(function.__module__ or "") else set()
+                looked_through = function.__module__ == self.module or self._theirs(function.__module__ or "")
+                names = set(_names(function.__code__)) if looked_through else set()
                 for find in self._variables, self._attributes:
                     for place in list(find(function, names)):
                         self._add(place)
@@ -179,7 +180,7 @@ class _Search:
         """Whether a module is of the step's own package, or of no library at least, and may have other values later."""
         package = module.partition(".")[0]
         if package in OURS:
-            return module == self.module
+            return False
         file = getattr(sys.modules.get(package), "__file__", None) or ""
         library = package in sys.stdlib_module_names or "site-packages" in file or "dist-packages" in file
         return not library or package == self.module.partition(".")[0]
