@@ -162,7 +162,9 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "products: vdot",
         "np.matmul(np.ravel(a), np.ravel(b)) → np.matmul(np.ravel(a), np.ravel(b).T)",
     ): "it has one axis",
-    ("products: dot", "np.ndim(b) <= 2 → np.ndim(b) < 2"): "tensordot makes the same product of matrices",
+    ("products: dot", "of_b <= 2 → of_b < 2"): "tensordot makes the same product of matrices",
+    ("indexing: in_dtype", "x if x.dtype == dtype else x.astype(dtype) → x.astype(dtype)"): "only a copy more",
+    ("cumulative: gradient", "0.0 → 1.0"): "any number of Python's will do",
     ("products: multi_dot", "einsum(*pairs, ends, optimize=True) → einsum(*pairs, ends)"): "only slower",
     ("products: multi_dot", "True → False"): "only slower",
     (

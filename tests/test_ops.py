@@ -893,6 +893,148 @@ def test_what_cannot_be_computed_is_refused(call, says):
         call(A)
 
 
+SQUARE = np.array([[4.0, 1.0], [1.0, 3.0]])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.vecdot(x, x[:, :1]),
+        lambda x: np.linalg.vecdot(x[:1], x, axis=0),
+        lambda x: np.vecmat(x, x[0]),
+        lambda x: np.matvec(x[0], x),
+        lambda x: np.matvec(x, x[0, 0]),
+        lambda x: np.linalg.matrix_power(x[0], 2),
+        lambda x: np.linalg.matrix_power(x[0, 0], 1),
+        lambda x: np.linalg.matrix_power(x[:1], 1),
+        lambda x: np.linalg.matrix_power(x[:1], 0),
+        lambda x: np.linalg.tensorinv(x, ind=0),
+        lambda x: np.linalg.tensorinv(x, ind=-1),
+        lambda x: np.clip(x, 0),
+        lambda x: np.clip(x, a_max=0),
+        lambda x: np.clip(x, 0, 1, min=0),
+        lambda x: np.clip(x, None, 1, min=0),
+        lambda x: np.vander(x),
+        lambda x: np.vander(x[0], 1.5),
+        lambda x: np.diag(x[None]),
+        lambda x: np.diag(x[0, 0]),
+        lambda x: np.gradient(x, [0.0, 2.0]),
+        lambda x: np.gradient(x, 1.0, 2.0, 3.0),
+        lambda x: np.full_like(x[0], x),
+        lambda x: np.full_like(x[0, 0], [0.0, 1.0]),
+        lambda x: np.trim_zeros(x, "front"),
+        lambda x: np.correlate(x[0], 2.0),
+        lambda x: np.correlate(x[0, 0], x[0]),
+        lambda x: np.correlate(x, x),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x[0], 1.5),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (1.0, 2.0)),
+        lambda x: np.split(x, [0.5, 1.5]),
+        lambda x: np.split(x, 1.5),
+        lambda x: np.split(x, 0.5),
+        lambda x: np.array_split(x, 0),
+        lambda x: np.vsplit(x[0], 2),
+        lambda x: np.hsplit(x[0, 0], 1),
+        lambda x: np.dsplit(x, 1),
+        lambda x: np.compress(True, x),
+        lambda x: np.compress([[True]], x),
+    ],
+)
+def test_what_numpy_refuses_of_arrays_is_refused_of_tensors(call):
+    with pytest.raises((TypeError, ValueError)) as expected:
+        call(SQUARE)
+    for x in tg.tensor(SQUARE), tg.tensor(SQUARE, requires_grad=True):
+        with pytest.raises(expected.type):
+            call(x)
+
+
+def test_filling_drops_leading_axes_of_length_1_as_numpy_does():
+    x = tg.tensor(SQUARE, requires_grad=True)
+    np.testing.assert_array_equal(np.full_like(x[0], x[None, :1]).numpy(), SQUARE[0])
+    check_grads(lambda x: np.full_like(x[0], x[None, :1]), SQUARE)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.gradient(x, np.float64(2), axis=0),
+        lambda x: np.gradient(x[0], np.array([0.0, 2.0])),
+        lambda x: np.ediff1d(x, [0.0], 2.5),
+        lambda x: np.ediff1d(x, np.array(1.0), np.ones((2, 2))),
+    ],
+)
+def test_what_numpy_leaves_in_single_precision_stays_there(call):
+    array = SQUARE.astype(np.float32)
+    found, expected = call(tg.tensor(array, requires_grad=True)), call(array)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+    assert found.dtype == expected.dtype == np.float32
+    check_grads(call, SQUARE)
+
+
+def test_the_sum_of_the_weights_has_the_dtype_of_the_mean():
+    for found, expected in zip(*(np.average(x, 0, [1, 2], True) for x in (tg.tensor(SQUARE), SQUARE)), strict=True):
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.take(x, True),
+        lambda x: np.take(x, [True, False, True], axis=1),
+        lambda x: np.take(x, 1.7),
+        lambda x: np.take(x, [0.0, 1.7], axis=0),
+        lambda x: np.take(x[0, 0], [0, 0], axis=0),
+        lambda x: np.transpose(x[0], -1),
+        lambda x: np.transpose(x, np.array([-1, 0])),
+        lambda x: np.rot90(x, np.int64(3)),
+        lambda x: np.rot90(x, True),
+        lambda x: np.roll(x, True),
+        lambda x: np.roll(x, (True, False), (0, 1)),
+        lambda x: np.convolve(x[0], [1.0, 2.0, 3.0], 0),
+        lambda x: np.convolve(x[0], [1.0, 2.0, 3.0], 1),
+        lambda x: np.convolve([1.0, 2.0, 3.0, 4.0], x[0], 1),
+        lambda x: np.convolve(x[0], x[1], 2),
+        lambda x: np.correlate(x[0], [1.0, 2.0, 3.0], 1),
+    ],
+)
+def test_arguments_that_numpy_makes_numbers_of_are_those_numbers_on_the_way_back_too(call):
+    np.testing.assert_array_equal(call(tg.tensor(SQUARE, requires_grad=True)).numpy(), call(SQUARE))
+    check_grads(call, SQUARE)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [0, -1, (0,), ()])
+@pytest.mark.parametrize(
+    "f", [np.sum, np.mean, np.prod, np.max, np.nansum, np.nanmean, np.nanprod, np.nanmin, np.ptp, np.median], ids=str
+)
+def test_a_single_number_has_the_axes_that_numpy_lets_it_have(f, axis, keepdims):
+    def call(x):
+        return f(x, axis=axis, keepdims=keepdims) * 2
+
+    try:
+        expected = call(np.array(3.0))
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            call(tg.tensor(3.0, requires_grad=True))
+        return
+    found = call(tg.tensor(3.0, requires_grad=True))
+    assert found.shape == np.shape(expected)
+    np.testing.assert_array_equal(found.numpy(), expected)
+    check_grads(call, 3.0)
+
+
+def test_a_broken_number_of_quarter_turns_has_no_gradient():
+    turned = np.rot90(tg.tensor(SQUARE, requires_grad=True), 3.7)  # which NumPy takes for 3
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        turned.sum().backward()
+
+
+@pytest.mark.parametrize("sections", [0, -1])
+def test_no_sections_are_an_error_that_says_so(sections):
+    with pytest.raises(ValueError, match=f"np.array_split into {sections} parts: give a number larger than 0"):
+        np.split(tg.tensor(SQUARE, requires_grad=True), sections)
+
+
 def test_weights_that_sum_to_zero_make_no_average():
     for x in A, tg.tensor(A):
         with pytest.raises(ZeroDivisionError, match="sum to zero"):

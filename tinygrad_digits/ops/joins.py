@@ -131,12 +131,13 @@ def array_split(ary, indices_or_sections, axis=0):
 
 def split(ary, indices_or_sections, axis=0):
     """`numpy.split`: `array_split`, but parts of a number must be of equal length."""
-    if not np.ndim(indices_or_sections) and indices_or_sections > 0 and np.shape(ary)[axis] % indices_or_sections:
+    parts = array_split(ary, indices_or_sections, axis)
+    if not np.ndim(indices_or_sections) and np.shape(ary)[axis] % indices_or_sections:
         raise ValueError(
             f"np.split of an axis of length {np.shape(ary)[axis]} into {indices_or_sections} equal parts: take a "
             "number that divides it, or np.array_split"
         )
-    return array_split(ary, indices_or_sections, axis)
+    return parts
 
 
 def split_along(axis, function):

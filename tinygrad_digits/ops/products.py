@@ -85,10 +85,10 @@ def vdot(a, b):
 
 def dot(a, b):
     """`numpy.dot`: a product of numbers, or over the last axis of a and the last but one of b."""
-    ndims = np.ndim(a), np.ndim(b)
-    if 0 in ndims:
+    of_a, of_b = np.ndim(a), np.ndim(b)
+    if 0 in (of_a, of_b):
         return np.multiply(a, b)
-    return np.matmul(a, b) if ndims[1] <= 2 else tensordot(a, b, (-1, -2))
+    return np.matmul(a, b) if of_b <= 2 else tensordot(a, b, (-1, -2))
 
 
 def inner(a, b):
