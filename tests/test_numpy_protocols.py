@@ -205,6 +205,7 @@ def test_a_method_does_not_write_to_an_array_given_by_position():
     with pytest.raises(TypeError, match=r"np.conjugate .* given more than it takes, and cannot write"):
         tg.tensor(ARRAY, requires_grad=True).conj(out)
     assert not out.any()
+    assert tg.tensor(ARRAY, requires_grad=True).conj(None).requires_grad
 
 
 @pytest.mark.parametrize("f", [f for f in autodiff.nondifferentiable if isinstance(f, np.ufunc)], ids=autodiff.name)

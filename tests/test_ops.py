@@ -989,6 +989,8 @@ def test_the_sum_of_the_weights_has_the_dtype_of_the_mean():
         lambda x: np.rot90(x, np.int64(3)),
         lambda x: np.rot90(x, True),
         lambda x: np.roll(x, True),
+        lambda x: np.roll(x, np.uint8(1)),
+        lambda x: np.roll(x, np.array([1, 2], np.uint8), (0, 1)),
         lambda x: np.roll(x, (True, False), (0, 1)),
         lambda x: np.convolve(x[0], [1.0, 2.0, 3.0], 0),
         lambda x: np.convolve(x[0], [1.0, 2.0, 3.0], 1),

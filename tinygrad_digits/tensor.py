@@ -1153,8 +1153,9 @@ def _bound(func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     row: Any = autodiff.rules[func]
     known: tuple[str, ...] = ()
     if isinstance(func, np.ufunc):
-        if len(args) > func.nin:
+        if len(args) > func.nargs or any(a is not None for a in args[func.nin :]):
             raise TypeError(f"{name(func)} of a Tensor was given more than it takes, and cannot write to an array")
+        args = args[: func.nin]
     else:
         arrays = _by_position(func)[: len(row)]
         known = _of_the_rule(row[0])[len(row) :]

@@ -167,10 +167,11 @@ def walk(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _walk(value: Any, path: str, seen: set[int], kinds: Any = (Module, Tensor)) -> Iterator[tuple[str, Any]]:
     """The modules and tensors (or other kinds) in a value, itself included, each once, with their dotted names."""
-    if isinstance(value, kinds):
+    if isinstance(value, (list, dict, *kinds)):  # a list may be in itself
         if id(value) in seen:
             return
         seen.add(id(value))
+    if isinstance(value, kinds):
         yield path, value
     for place, item in _held(value):
         yield from _walk(item, f"{path}.{place}" if path else place, seen, kinds)

@@ -20,7 +20,7 @@ defvjp(np.flip,         lambda g, out, x, *, axis=None: np.flip(g, axis))
 defvjp(np.fliplr,       lambda g, out, x: np.fliplr(g))
 defvjp(np.flipud,       lambda g, out, x: np.flipud(g))
 defvjp(np.rot90,        lambda g, out, x, *, k=1, axes=(0, 1): np.rot90(g, -operator.index(k), axes))
-defvjp(np.roll,         lambda g, out, x, *, shift, axis=None: np.roll(g, np.multiply(shift, -1), axis))
+defvjp(np.roll,         lambda g, out, x, *, shift, axis=None: np.roll(g, -np.asarray(shift, int), axis))
 defvjp(np.broadcast_to, lambda g, out, x, *, shape: g)  # the sweep undoes broadcasting
 # fmt: on
 

@@ -208,7 +208,7 @@ class Bound:
 
     def _looks_around(self, names: _Names) -> list[str]:
         """What must hold of all that the step found outside."""
-        tests = [place.test(names(place.owner), names(place.value)) for place in self.places]
+        tests = [place.test(names(place.owner), names(place.key), names(place.value)) for place in self.places]
         for owner, key, value in self.trace.modes.values():
             tests.append(f"{names(owner)}.get({key!r}, True) == {names(value)}")
         for op, operands, answer in self.trace.guards:

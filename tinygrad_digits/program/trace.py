@@ -66,7 +66,8 @@ class Trace:
 
     def __init__(self, names: dict[int, str], outside: list[Any]) -> None:
         self.names = names  # of tensors, by id
-        self.outside = {id(a) for a in outside if isinstance(a, np.ndarray)}
+        self.outside = {id(a) for a in outside if isinstance(a, np.ndarray | list)}
+        self.lists: dict[int, list[Any]] = {}  # of these, those that are computed with
         self.lines: list[Line] = []
         self.values: dict[int, Value] = {}  # by the id of a tensor, which `alive` keeps from being given to another
         self.constants: dict[int, Value] = {}
@@ -109,9 +110,10 @@ class Trace:
 
     def made(self, tensor: Tensor, data: Any) -> None:
         """A tensor was made of a copy of some data: of numbers that are written in the step, it is to be hoped."""
+        self._use_lists(data)
         if isinstance(data, np.ndarray):
             self._refuse_part(data)
-        if id(data) in self.outside:
+        if isinstance(data, np.ndarray) and id(data) in self.outside:
             self.values[id(tensor)] = self.value_of(self.apply(np.astype, (data, tensor.dtype), {}, tracked=False))
         else:
             self.values[id(tensor)] = self.constant(tensor._array, own=True)
@@ -201,6 +203,7 @@ class Trace:
     def apply(self, op: Op, args: Any, kwargs: dict[str, Any], tracked: bool = True) -> Any:
         """Run an operation, note it, and record it for the backward sweep as `tensor.apply` does."""
         args = tuple(args)
+        self._use_lists(*args, *kwargs.values())
         if op in autodiff.expanded:
             with self._about(self._title(op, args)), recording(False):
                 made = op(*args, **kwargs)
@@ -226,6 +229,9 @@ class Trace:
             arrays = [a._array if isinstance(a, Tensor) else a for a in args]
             made._recipe = (op, args, arrays, kwargs, wanted, autodiff.next_number())
         return made
+
+    def _use_lists(self, *things: Any) -> None:
+        self.lists |= {id(a): a for a in things if isinstance(a, list) and id(a) in self.outside}
 
     def _operand(self, a: Any) -> Any:
         """A list of numbers as the array that a rule asks for."""
