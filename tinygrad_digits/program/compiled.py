@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import update_wrapper
@@ -27,9 +26,6 @@ from .transpose import as_they_lie
 KEPT = 8
 """How many programs of a step are kept."""
 
-OFTEN = 20
-"""How many programs for arguments of the same kind are worth a warning."""
-
 
 def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[str, Pass] = PASSES) -> Compiled:
     """Make a training step run as the straight-line NumPy that it comes down to.
@@ -40,16 +36,16 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
     arrays or Tensors; what else is passed (numbers, strings, None) is part of the program. Parameters, what optimizers
     keep, running statistics and random generators are read and written in place; an optimizer's settings are looked up
     at each call, so that a schedule may change them. A module's mode, a parameter that was replaced, or another value
-    of a variable, an attribute or an item of a dict whose name is in the step, or in a function of yours that it calls,
-    makes another program; so does a list of numbers that it computes with.
+    of what the step, or a function of yours that it calls, reads as ``name``, ``thing.name`` or ``thing["name"]`` makes
+    another program, and so does a list of numbers that it computes with.
 
     Parameters
     ----------
     step : callable
         What to compile: it may compute a loss, call ``backward()``, and have optimizers take a step, or only some of
         that. It must not branch on values, nor change anything beside Tensors and optimizers: Python code runs at the
-        first call only, and so does NumPy where no Tensor is involved. What such code reads from an array, by an index
-        from a list, by a name that it makes up, from a file, or from another library may change without its being
+        first call only, and so does NumPy where no Tensor is involved. If such code reads something in another way,
+        such as a number in an array, an item of a list, a file or what another library keeps, changes to it are not
         noticed: pass it as an argument. What the step returns are Tensors, in tuples, lists and dicts, or None.
     debug : bool
         Run the step beside the program at each call, and raise at the first line whose values differ.
@@ -68,11 +64,6 @@ def compile(step: Callable[..., Any], *, debug: bool = False, passes: Mapping[st
         At the first call, if a value leaves the step (``float``, ``bool``, ``.data``, ``np.asarray`` of a Tensor), a
         shape depends on values, or a gradient is used that was computed outside. The message names the line. Nothing
         has been changed then.
-
-    Warns
-    -----
-    RuntimeWarning
-        Once, if many programs have been made for arguments of the same shapes: it names what changes between calls.
 
     Notes
     -----
@@ -116,7 +107,6 @@ class Compiled:
         self._programs: OrderedDict[Any, list[Bound]] = OrderedDict()
         self._lock = threading.RLock()
         self._last: Any = SimpleNamespace(call=_none)
-        self._made_anew = 0
         update_wrapper(self, step)
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
@@ -146,8 +136,6 @@ class Compiled:
                 passes.pop("cut", None)  # to see each line's values, of the whole batch
             if self._programs.keys() - {key} and "transpose" in passes:
                 passes["transpose"] = as_they_lie  # two programs are not to move the weights to and fro
-            if bound:
-                self._tell_if_often(bound[0])
             one = traced(self.step, args, kwargs, passes, debug=self.debug)
             one.bind()
             self._programs[key] = [one, *bound]  # to be looked at, if it now raises
@@ -164,18 +152,6 @@ class Compiled:
         self._forget()
         self._last = SimpleNamespace(call=_none) if kwargs else one
         return results
-
-    def _tell_if_often(self, last: Bound) -> None:
-        """Warn once if programs are made again and again for what changes around the step."""
-        self._made_anew += 1
-        if self._made_anew == OFTEN:
-            changed = ", ".join({str(place.key) for place in last.places if not place.holds()}) or "something"
-            warnings.warn(
-                f"{title(self.step)} has been compiled {OFTEN} times for the same shapes, as {changed} changes between "
-                "calls: pass it as an argument, in an array, or keep it where the step finds nothing of that name",
-                RuntimeWarning,
-                stacklevel=4,
-            )
 
     def _forget(self) -> None:
         """Keep some programs only."""
@@ -299,7 +275,7 @@ def traced(
             if _state_of(thing) != state and not (isinstance(thing, np.random.Generator) and thing in trace.drawn_from):
                 raise CompileError(_changed(step, thing))
         for place in around:
-            if not place.holds():
+            if not place.holds() and place.value is not None:  # what was None may have been made for good
                 raise CompileError(
                     f"{title(step)} changes {place.key}, outside of it: Python code runs at the first call only, and "
                     "later ones would leave it as it is. Make it a tensor and assign its data, or change it outside"
@@ -307,7 +283,8 @@ def traced(
         results = mapped(returned, Tensor | np.ndarray, trace._read)
         _check_results(step, results)
         raw = trace.program(results)
-        places += [*held_in(things, trace.states), *(Place(a, "a list", Numbers(a)) for a in trace.lists.values())]
+        places += [*held_in(things, trace.states), *(Place(a, "a list", Numbers(a)) for a in trace.lists)]
+        places = [place if place.holds() else place.anew() for place in places]
         made = Bound(title(step), trace, raw, passes, places, given)
     finally:
         trace.undo()

@@ -24,6 +24,7 @@ from .. import autodiff
 from ..autodiff import Op, describe, missing_rule, name
 from ..tensor import Frozen, Tensor, _explained, _new, grad_of, is_recording, recording, set_grad
 from .ir import Line, Program, Scalar, Value, mapped
+from .surroundings import of_numbers
 
 PACKAGE = autodiff.__file__.removesuffix("autodiff.py")
 NUMPY = np.__path__[0]
@@ -66,8 +67,9 @@ class Trace:
 
     def __init__(self, names: dict[int, str], outside: list[Any]) -> None:
         self.names = names  # of tensors, by id
-        self.outside = {id(a) for a in outside if isinstance(a, np.ndarray | list)}
-        self.lists: dict[int, list[Any]] = {}  # of these, those that are computed with
+        self.outside = {id(a) for a in outside if isinstance(a, np.ndarray)}
+        self.outside_lists = {id(a) for a in outside if isinstance(a, list)}
+        self.lists: list[list[Any]] = []  # of these, those of numbers that are computed with
         self.lines: list[Line] = []
         self.values: dict[int, Value] = {}  # by the id of a tensor, which `alive` keeps from being given to another
         self.constants: dict[int, Value] = {}
@@ -113,7 +115,7 @@ class Trace:
         self._use_lists(data)
         if isinstance(data, np.ndarray):
             self._refuse_part(data)
-        if isinstance(data, np.ndarray) and id(data) in self.outside:
+        if id(data) in self.outside:
             self.values[id(tensor)] = self.value_of(self.apply(np.astype, (data, tensor.dtype), {}, tracked=False))
         else:
             self.values[id(tensor)] = self.constant(tensor._array, own=True)
@@ -231,7 +233,9 @@ class Trace:
         return made
 
     def _use_lists(self, *things: Any) -> None:
-        self.lists |= {id(a): a for a in things if isinstance(a, list) and id(a) in self.outside}
+        for a in things:
+            if isinstance(a, list) and id(a) in self.outside_lists and of_numbers(a):
+                self.lists.append(a)
 
     def _operand(self, a: Any) -> Any:
         """A list of numbers as the array that a rule asks for."""
