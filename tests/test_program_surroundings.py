@@ -2,8 +2,8 @@
 
 import sys
 import threading
-from functools import partial
-from types import ModuleType, SimpleNamespace
+from functools import cache, partial
+from types import MethodType, ModuleType, SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
@@ -448,6 +448,63 @@ def test_many_functions_and_things_are_looked_through_in_no_time():
     exec("\n".join([*lines, "def f800(x): return x * len(things)"]), space)
     places, _ = found_by(space["f0"], [])
     assert sum(place.key == "number" for place in places) == 800
+
+
+def test_what_is_made_once_and_kept_is_no_change():
+    class Masking:
+        mask = None
+
+        def __call__(self, x):
+            if self.mask is None:
+                self.mask = np.array([1.0, 0.0, 2.0])
+            return x * self.mask
+
+    masking = Masking()
+    step = tg.compile(lambda x: tg.asarray(masking(x)))
+    for _ in range(2):
+        np.testing.assert_array_equal(step(X).numpy(), [[1, 0, 2]])
+    masking.mask = np.ones(3)
+    np.testing.assert_array_equal(step(X).numpy(), X)
+
+
+@pytest.mark.parametrize("kept", [lambda y: y, lambda y: [y], lambda y: {"y": y}])
+def test_what_is_kept_of_tensors_is_a_change(kept):
+    one = SimpleNamespace(first=None)
+
+    def step(x):
+        if one.first is None:
+            one.first = kept(x * 2)
+        return x * 3
+
+    with pytest.raises(tg.CompileError, match="step changes first, outside of it"):
+        tg.compile(step)(X)
+
+
+def test_methods_of_other_kinds_than_functions():
+    class Several:
+        factor = 2.0
+
+        @tg.compile
+        def compiled(self, x):
+            return tg.asarray(x) * self.factor
+
+        @cache  # noqa: B019 - there is one object only
+        def cached(self):
+            return 3.0
+
+    one = Several()
+    compiled, cached, odd = one.compiled, one.cached, MethodType(partial(lambda y, x: x + y, 1.0), 2.0)
+    step = tg.compile(lambda x: compiled(x) * cached() + odd())
+    np.testing.assert_array_equal(step(X).numpy(), X * 6 + 3)
+    one.factor = 4.0
+    np.testing.assert_array_equal(step(X).numpy(), X * 12 + 3)
+
+
+@pytest.mark.parametrize("listed", [[np.ones(3)], [np.ones(3), np.ones(3)], [[1.0], [2.0]], [np.float64(2)]], ids=repr)
+def test_lists_of_all_kinds_may_be_computed_with(listed):
+    step = tg.compile(lambda x: tg.asarray(x) * listed)
+    for _ in range(2):
+        np.testing.assert_array_equal(step(X).numpy(), X * np.array(listed))
 
 
 def test_nothing_is_run_only_to_look_at_it():

@@ -275,7 +275,7 @@ def traced(
             if _state_of(thing) != state and not (isinstance(thing, np.random.Generator) and thing in trace.drawn_from):
                 raise CompileError(_changed(step, thing))
         for place in around:
-            if not place.holds() and place.value is not None:  # what was None may have been made for good
+            if not place.holds() and not place.made_for_good():
                 raise CompileError(
                     f"{title(step)} changes {place.key}, outside of it: Python code runs at the first call only, and "
                     "later ones would leave it as it is. Make it a tensor and assign its data, or change it outside"

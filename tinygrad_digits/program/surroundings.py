@@ -56,6 +56,10 @@ class Place:
         """The same place with what is there now."""
         return Place(self.owner, self.key, eval(self._text("owner", "key"), {"owner": self.owner, "key": self.key}))
 
+    def made_for_good(self) -> bool:
+        """Whether there was nothing, and now is something that has been made without Tensors, as is done but once."""
+        return self.value is None and not any(walk(self.anew().value))
+
     def test(self, owner: str, key: str, value: str) -> str:
         """An expression that tells whether the same is there, given names for the owner, the key and what was there."""
         if isinstance(self.value, Numbers):
