@@ -168,7 +168,7 @@ class _Search:
         self.functions: list[Any] = []  # to be looked through
         self.things: list[Any] = []  # to be looked at
         self.old: list[Any] = []  # that have been, for the names so far
-        self.met: dict[tuple[int, ...], Any] = {}  # all of these, by their ids
+        self.met: dict[tuple[int, int], Any] = {}  # all of these, by their ids
         self._give(step, *given)
 
     def run(self) -> None:
@@ -192,21 +192,20 @@ class _Search:
     def _meet(self, *things: Any) -> None:
         """Note things and functions that were not known."""
         for thing in things:
-            if isinstance(thing, MethodType) and not isinstance(thing.__func__, FunctionType):
-                self._meet(thing.__func__, thing.__self__)
+            function = thing.__func__ if isinstance(thing, MethodType) else thing
+            if isinstance(thing, MethodType) and not isinstance(function, FunctionType):
+                self._meet(function, thing.__self__)
+                continue
             if isinstance(thing, (*PLAIN, Tensor, np.ndarray, Optimizer, type(None))):
                 continue
-            known = (thing.__func__, thing.__self__) if isinstance(thing, MethodType) else (thing,)  # made at each look
-            key = tuple(map(id, known))
+            # A method is another object each time it is looked up.
+            key = (id(function), id(thing.__self__) if isinstance(thing, MethodType) else 0)
             if key in self.met:
                 continue
             self.met[key] = thing
             if isinstance(thing, partial):
                 self._give(thing.func, *thing.args, *thing.keywords.values())
-            if isinstance(getattr(thing, "__func__", thing), FunctionType):
-                self.functions.append(thing)
-            else:
-                self.things.append(thing)
+            (self.functions if isinstance(function, FunctionType) else self.things).append(thing)
 
     def _add(self, place: Place) -> None:
         if not isinstance(place.value, ModuleType):
