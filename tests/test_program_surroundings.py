@@ -202,6 +202,59 @@ def of_a_method_that_is_overridden():
     return lambda x: tg.asarray(one.scaled(x)), (lambda: setattr(one, "factor", 5.0),)
 
 
+def of_a_function_within():
+    settings = {"k": 2.0}
+
+    def step(x):
+        def scale():
+            return settings["k"]
+
+        return tg.asarray(x) * scale()
+
+    return step, (lambda: settings.update(k=3.0),)
+
+
+def of_one_method_of_several_objects():
+    class Scale:
+        def __init__(self, factor):
+            self.factor = factor
+
+        def of(self, x):
+            return x * self.factor
+
+    methods = [Scale(2.0).of, Scale(3.0).of]
+    return lambda x: tg.asarray(methods[1](methods[0](x))), (
+        lambda: setattr(methods[0].__self__, "factor", 5.0),
+        lambda: setattr(methods[1].__self__, "factor", -1.0),
+    )
+
+
+def of_a_global_module_of_python():
+    settings = ModuleType("settings")
+    settings.scale = 2.0
+    space = {"__name__": __name__, "settings": settings, "tg": tg}
+    exec("def step(x): return tg.asarray(x) * settings.scale", space)
+    return space["step"], (lambda: setattr(settings, "scale", 3.0),)
+
+
+def of_slots_and_what_is_overridden():
+    class Base:
+        __slots__ = ("empty", "factor")
+
+        def scale(self):
+            return 1.0
+
+    class Derived(Base):
+        scale = 3.0
+
+    one = Derived()
+    one.factor = 2.0
+    return lambda x: tg.asarray(x) * one.factor * one.scale if one.factor else one.empty, (
+        lambda: setattr(one, "factor", 4.0),
+        lambda: setattr(Derived, "scale", 5.0),
+    )
+
+
 def of_odd_keys():
     nets = {linear: linear(), nn.Linear: linear(6), (1, 2): linear(2)}
     nets["itself"], more = nets, [linear(3)]
@@ -350,6 +403,10 @@ WAYS = [
     of_a_function_as_default,
     of_a_function_given_to_a_partial,
     of_a_method_that_is_overridden,
+    of_a_function_within,
+    of_one_method_of_several_objects,
+    of_a_global_module_of_python,
+    of_slots_and_what_is_overridden,
     of_odd_keys,
     of_a_compiled_step,
     of_a_default,
@@ -399,6 +456,15 @@ def test_a_step_that_counts_is_refused():
         tg.compile(step)(X)
 
 
+@pytest.mark.parametrize("module", ["hypothesis.somewhere", "tinygrad_digits.somewhere"])
+@pytest.mark.parametrize("form", [lambda step: step, partial])
+def test_a_steps_own_module_is_looked_through_though_it_be_a_librarys(form, module):
+    space = {"__name__": module, "number": 2.0, "np": np}
+    exec("def step(x): return x * number * np.pi", space)
+    places, _ = found_by(form(space["step"]), [])
+    assert [place.key for place in places] == ["number"]
+
+
 def test_what_is_kept_beside_what_the_step_reads_may_change():
     class Net(nn.Module):
         def __init__(self):
@@ -414,7 +480,10 @@ def test_what_is_kept_beside_what_the_step_reads_may_change():
             self.total += number
 
     class Training:
+        ravel = 0
+
         def __init__(self):
+            self.sum = 0.0
             self.net, self.loss, self.mean, self.verbose = Net(), [], np.zeros(3), False
             self.state = {"scale": 2.0, "losses": [], "seen": set(), "steps": 0, "loss": 0.0}
             self.ones, self.error, self.things = np.ones(3), 0.0, [Meter(), SimpleNamespace(ones=1)]
@@ -424,7 +493,8 @@ def test_what_is_kept_beside_what_the_step_reads_may_change():
             traced()
             if self.verbose:
                 print(self.loss[-1])
-            return {"error": self.net.loss(x) * self.state["scale"] * np.mean(self.ones)}["error"]
+            scale = self.net.layer.weight.sum() * self.net.layer.weight.ravel()[0]
+            return {"error": self.net.loss(x) * self.state["scale"] * scale * np.mean(self.ones)}["error"]
 
     training, traced = Training(), Mock()
     compiled = tg.compile(training.step)
@@ -438,6 +508,8 @@ def test_what_is_kept_beside_what_the_step_reads_may_change():
         training.things[0](loss)
         training.things[1].ones += 1
         training.mean = training.mean + 1
+        training.sum += 1
+        Training.ravel += 1
     assert traced.call_count == 1
 
 
@@ -496,8 +568,11 @@ def test_methods_of_other_kinds_than_functions():
     compiled, cached, odd = one.compiled, one.cached, MethodType(partial(lambda y, x: x + y, 1.0), 2.0)
     step = tg.compile(lambda x: compiled(x) * cached() + odd())
     np.testing.assert_array_equal(step(X).numpy(), X * 6 + 3)
+    inside = tg.compile(lambda x: one.compiled(x) + 1)
+    np.testing.assert_array_equal(inside(X).numpy(), X * 2 + 1)
     one.factor = 4.0
     np.testing.assert_array_equal(step(X).numpy(), X * 12 + 3)
+    np.testing.assert_array_equal(inside(X).numpy(), X * 4 + 1)
 
 
 @pytest.mark.parametrize("listed", [[np.ones(3)], [np.ones(3), np.ones(3)], [[1.0], [2.0]], [np.float64(2)]], ids=repr)

@@ -272,7 +272,7 @@ class _Search:
                         self._add(Place(owner, name, value))
                     self._meet(value)
                 elif name in names.attributes and isinstance(value, MemberDescriptorType):
-                    if owner is not thing and hasattr(thing, name):  # the slot is not empty
+                    if hasattr(thing, name):  # the slot is not empty
                         self._add(Place(thing, name, getattr(thing, name)))
                 elif name in names.attributes and not hasattr(value, "__get__"):
                     self._add(Place(thing, name, getattr(thing, name)))
