@@ -465,6 +465,15 @@ def test_a_steps_own_module_is_looked_through_though_it_be_a_librarys(form, modu
     assert [place.key for place in places] == ["number"]
 
 
+def test_a_librarys_step_is_looked_through_with_what_it_calls_of_its_own_library():
+    helper = {"__name__": "hypothesis.elsewhere", "number": 2.0}
+    exec("def helper(x): return x * number", helper)
+    space = {"__name__": "hypothesis.somewhere", "helper": helper["helper"]}
+    exec("def step(x): return helper(x)", space)
+    places, _ = found_by(space["step"], [])
+    assert {place.key for place in places} == {"helper", "number"}
+
+
 def test_what_is_kept_beside_what_the_step_reads_may_change():
     class Net(nn.Module):
         def __init__(self):
